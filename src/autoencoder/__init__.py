@@ -1,0 +1,1 @@
+"""A linear autoencoder, from the bytes of MNIST to a tracked, reproducible result."""

@@ -1,0 +1,101 @@
+"""Tensors on disk, without pickle: images and models as safetensors files, read with one clear error if broken."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from autoencoder.errors import UserError
+from autoencoder.files import write_atomically
+from autoencoder.models import LinearAutoencoder, build
+from autoencoder.params import Model
+
+IMAGES = Path("data/images.safetensors")
+MODEL = Path("models/autoencoder.safetensors")
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that rebuilds a model besides its weights; `image_shape` is (channels, height, width)."""
+
+    model: str
+    code_dimensions: int
+    image_shape: tuple[int, int, int]
+
+    @property
+    def input_dimensions(self) -> int:
+        """Pixels per image."""
+        channels, height, width = self.image_shape
+        return channels * height * width
+
+    def build(self, seed: int = 0) -> LinearAutoencoder:
+        """A new model of this description."""
+        return build(
+            self.model, input_dimensions=self.input_dimensions, code_dimensions=self.code_dimensions, seed=seed
+        )
+
+
+def describe(settings: Model, images: Tensor) -> Description:
+    """The model of params.yaml for `images` [n, channels, height, width].
+
+    Raises UserError if its code is not shorter than an image.
+    """
+    channels, height, width = images.shape[1:]
+    description = Description(settings.name, settings.code_dimensions, (channels, height, width))
+    if settings.code_dimensions >= description.input_dimensions:
+        raise UserError(
+            f"model.code_dimensions: expected fewer than the {description.input_dimensions} pixels of an image, "
+            f"found {settings.code_dimensions}; an undercomplete autoencoder must compress"
+        )
+    return description
+
+
+def save_images(images: dict[str, Tensor], path: Path = IMAGES) -> None:
+    """Write the tensors of `datasets.load`."""
+    write_atomically(path, save({name: tensor.contiguous() for name, tensor in images.items()}))
+
+
+def load_images(path: Path = IMAGES) -> dict[str, Tensor]:
+    """The tensors of `datasets.load`, mapped from the file: pages are read when they are touched."""
+    images, _ = _read(path, "dvc repro download")
+    for split in ("train", "test"):
+        tensor = images.get(f"{split}_images", torch.empty(0))
+        if tensor.dtype != torch.uint8 or tensor.dim() != len("nchw"):
+            raise UserError(
+                f"{path}: expected uint8 {split}_images [n, channels, height, width]; dvc repro -f download"
+            )
+    return images
+
+
+def save_model(model: LinearAutoencoder, description: Description, path: Path = MODEL) -> None:
+    """Write weights and description. One metadata key: safetensors writes several in random order."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    write_atomically(path, save(weights, {"autoencoder": json.dumps(asdict(description))}))
+
+
+def load_model(path: Path = MODEL) -> tuple[LinearAutoencoder, Description]:
+    """The model of `save_model`, on the CPU, in evaluation mode. Raises UserError if the file is not one."""
+    weights, metadata = _read(path, "dvc repro train")
+    try:
+        fields = json.loads(metadata["autoencoder"])
+        description = Description(**fields | {"image_shape": tuple(fields["image_shape"])})
+        model = description.build()
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: expected a model of this project, found {reason}; dvc repro -f train") from None
+    return model.eval(), description
+
+
+def _read(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in sorted(file.keys())}, file.metadata() or {}
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found; {remedy}") from None
+    except SafetensorError as error:
+        raise UserError(f"{path}: expected a safetensors file, found {error}; {remedy}") from None

@@ -1,0 +1,15 @@
+"""What the entry points share: an error that a user can mend is printed as one line, and the exit status is 1."""
+
+import click
+
+from autoencoder.errors import UserError
+
+
+class Group(click.Group):
+    """A click group whose commands may raise UserError or OSError (disk full, no permission)."""
+
+    def invoke(self, ctx: click.Context) -> None:
+        try:
+            super().invoke(ctx)
+        except (UserError, OSError) as error:
+            raise click.ClickException(str(error)) from error

@@ -1,0 +1,73 @@
+"""How good a model is: its error on a split, and how near it came to the optimum (see `pca`)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float64, UInt8
+from torch import Tensor, nn
+
+from autoencoder.models import LinearAutoencoder, scale
+from autoencoder.pca import principal_cosines, principal_subspace
+
+# The article divides the sum of the batches' means by the number of images, with test batches of 100.
+PUBLISHED_DIVISOR = 100
+
+
+@dataclass(frozen=True)
+class Angle:
+    """A row of metrics/principal_angles.csv: one principal angle between the decoder's span and the PCA subspace."""
+
+    direction: int
+    degrees: float
+    cosine_squared: float
+
+
+@torch.no_grad()
+def squared_errors(model: nn.Module, images: UInt8[Tensor, "n *image"], batch_size: int) -> Float64[Tensor, " n"]:
+    """Per image, the mean over its pixels of (reconstruction - x)², in units of the scaled inputs."""
+    device = next(model.parameters()).device
+    errors = []
+    for batch in images.split(batch_size):
+        x = scale(batch.to(device))
+        errors.append((model(x) - x).square().mean(1).cpu().double())
+    return torch.cat(errors)
+
+
+def mean_squared_error(model: nn.Module, images: UInt8[Tensor, "n *image"], batch_size: int) -> float:
+    """`squared_errors`, summed in float64 and divided once: it does not depend on the batch size beyond rounding."""
+    return squared_errors(model, images, batch_size).sum().item() / len(images)
+
+
+def evaluate(
+    model: LinearAutoencoder, images: dict[str, Tensor], batch_size: int
+) -> tuple[dict[str, dict[str, Any]], list[Angle]]:
+    """The final figures by group (`test`, `train`, `pca`), and the principal angles in ascending order.
+
+    The optimum is fitted to the training images, as the model is, and measured on both splits.
+    """
+    decoder = model.decoder.linear.weight.detach().cpu()
+    inputs, code_dimensions = decoder.shape
+    uncentred = principal_subspace(images["train_images"], code_dimensions, centred=False)
+    centred = principal_subspace(images["train_images"], code_dimensions, centred=True)
+    figures: dict[str, dict[str, Any]] = {}
+    for split in ("test", "train"):
+        mse = mean_squared_error(model, images[f"{split}_images"], batch_size)
+        optimum = uncentred.mse(images[f"{split}_images"])
+        figures[split] = {
+            "mse": mse,
+            "mse_unit": mse / 4,
+            "loss_as_published": mse / PUBLISHED_DIVISOR,
+            "optimum_mse": optimum,
+            "ratio_to_optimum": mse / optimum,
+            "centred_optimum_mse": centred.mse(images[f"{split}_images"]),
+        }
+    cosines = principal_cosines(decoder, uncentred.basis)
+    figures["pca"] = {
+        "code_dimensions": code_dimensions,
+        "compression": inputs / code_dimensions,
+        "directions_captured": cosines.square().sum().item(),
+        "largest_angle_degrees": cosines.acos().rad2deg().max().item(),
+    }
+    degrees, squares = cosines.acos().rad2deg().tolist(), cosines.square().tolist()
+    return figures, [Angle(n, *row) for n, row in enumerate(zip(degrees, squares, strict=True), 1)]

@@ -1,0 +1,42 @@
+"""The numbers on disk: rows of dataclasses as CSV, nested figures as JSON. Knows neither torch nor MLflow."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from autoencoder.files import write_atomically
+
+TRAINING = Path("metrics/training.csv")
+STEPS = Path("metrics/steps.csv")
+ANGLES = Path("metrics/principal_angles.csv")
+EVALUATION = Path("metrics/evaluation.json")
+
+
+def write_csv(path: Path, rows: Sequence[Any]) -> None:
+    """Write dataclass instances, at least one, as CSV; floats keep every digit."""
+    text = io.StringIO()
+    dicts = [asdict(row) for row in rows]
+    writer = csv.DictWriter(text, list(dicts[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dicts)
+    write_atomically(path, text.getvalue().encode())
+
+
+def read_csv(path: Path) -> list[dict[str, float]]:
+    """The rows of `write_csv`, every value as a number."""
+    with path.open(newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def write_json(path: Path, figures: dict[str, Any]) -> None:
+    """Write figures, indented, with every digit."""
+    write_atomically(path, (json.dumps(figures, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The figures of `write_json`."""
+    return json.loads(path.read_text())

@@ -1,0 +1,179 @@
+"""Gradient descent on the mean squared error of output against input. Nothing here prints, saves or tracks."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from autoencoder.errors import UserError
+from autoencoder.evaluation import mean_squared_error
+from autoencoder.models import LinearAutoencoder, scale
+
+# Batches between two looks at the losses, and seconds after which a slow model is looked at all the same. The hot loop
+# in between never waits for the device. Neither number changes a result.
+CHUNK_BATCHES = 50
+CHUNK_SECONDS = 0.25
+TEST_BATCH = 1_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """A row of metrics/steps.csv: `mse` of one batch before its update, after `step` updates in all."""
+
+    step: int
+    epoch: int
+    mse: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A row of metrics/training.csv: `train_mse` is the mean over the epoch's batches as they were met."""
+
+    epoch: int
+    train_mse: float
+    test_mse: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands after some batches: what was newly recorded, and the place in the epoch."""
+
+    epoch: int
+    images_seen: int
+    steps: list[Step]
+    finished: Epoch | None
+
+
+Learn = Callable[[UInt8[Tensor, "batch *image"]], Float[Tensor, ""]]
+
+
+class Training:
+    """A model being trained on `train_images`; iterate over `run()` to make it go on.
+
+    Every random number is drawn on the CPU, from `seed`: the order of the images is the same on every device.
+    """
+
+    def __init__(
+        self,
+        model: LinearAutoencoder,
+        images: dict[str, Tensor],
+        *,
+        epochs: int,
+        batch_size: int,
+        optimizer: str,
+        learning_rate: float,
+        momentum: float,
+        log_every: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.model = model.to(device)
+        self.train_images = images["train_images"].to(device)
+        self.test_images = images["test_images"].to(device)
+        self.epochs, self.batch_size, self.log_every = epochs, batch_size, log_every
+        self.learning_rate = learning_rate
+        self.optimizer: torch.optim.Optimizer
+        self.learn: Learn
+        if optimizer == "sgd":
+            self.optimizer = torch.optim.SGD(model.parameters(), learning_rate, momentum)
+            self.learn = linear_sgd(model, self.optimizer)
+        else:
+            self.optimizer = torch.optim.Adam(model.parameters(), learning_rate)
+            self.learn = autograd(model, self.optimizer)
+        self.order = torch.Generator().manual_seed(seed)
+        self.losses = torch.zeros(-(-len(self.train_images) // batch_size), device=device)
+        self.batch = 0
+        self.steps: list[Step] = []
+        self.history: list[Epoch] = []
+
+    def run(self) -> Iterator[Progress]:
+        """Train to the end, yielding after every chunk of batches. Raises UserError when a loss is not finite."""
+        while len(self.history) < self.epochs:
+            order = torch.randperm(len(self.train_images), generator=self.order).to(self.train_images.device)
+            batches = order.split(self.batch_size)
+            finished = None
+            while finished is None:
+                first = self.batch
+                self._learn_chunk(batches[first : first + CHUNK_BATCHES])
+                steps = self._look_at_losses(first)
+                finished = self._finish_epoch(batches) if self.batch == len(batches) else None
+                epoch = len(self.history) + (finished is None)
+                seen = len(order) if finished else self.batch * self.batch_size
+                yield Progress(epoch, seen, steps, finished)
+
+    def _learn_chunk(self, batches: tuple[Int64[Tensor, " batch"], ...]) -> None:
+        deadline = time.monotonic() + CHUNK_SECONDS
+        for indices in batches:
+            self.losses[self.batch] = self.learn(self.train_images.index_select(0, indices))
+            self.batch += 1
+            if time.monotonic() > deadline:
+                return
+
+    def _look_at_losses(self, first: int) -> list[Step]:
+        losses = self.losses[first : self.batch].tolist()
+        epoch = len(self.history) + 1
+        for batch, loss in enumerate(losses, first):
+            if not abs(loss) < float("inf"):
+                raise UserError(
+                    f"training diverged: expected a finite loss, found {loss} in epoch {epoch}, batch {batch} "
+                    f"(learning rate {self.learning_rate}); lower train.learning_rate"
+                )
+        before = len(self.history) * len(self.losses)
+        steps = [
+            Step(before + batch, epoch, loss) for batch, loss in enumerate(losses, first) if batch % self.log_every == 0
+        ]
+        self.steps += steps
+        return steps
+
+    def _finish_epoch(self, batches: tuple[Int64[Tensor, " batch"], ...]) -> Epoch:
+        sizes = torch.tensor([len(indices) for indices in batches], dtype=torch.float64)
+        train_mse = (self.losses.cpu().double() * sizes).sum().item() / len(self.train_images)
+        test_mse = mean_squared_error(self.model, self.test_images, TEST_BATCH)
+        self.history.append(Epoch(len(self.history) + 1, train_mse, test_mse))
+        self.batch = 0
+        return self.history[-1]
+
+
+def autograd(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Learn:
+    """One step of any optimizer on any model."""
+
+    def learn(images: UInt8[Tensor, "batch *image"]) -> Float[Tensor, ""]:
+        x = scale(images)
+        loss = mse_loss(model(x), x)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        return loss.detach()
+
+    return learn
+
+
+def linear_sgd(model: LinearAutoencoder, optimizer: torch.optim.SGD) -> Learn:
+    """One step of SGD with momentum on the linear model: the same as `autograd`, its gradients derived by hand.
+
+    With h = x W_encᵀ, e = h W_decᵀ - x and c = 2 / (batch · input), the gradients of mean(e²) are
+    c eᵀh for W_dec and c (e W_dec)ᵀx for W_enc. The momentum buffers are the optimizer's own.
+    """
+    encoder, decoder = model.encoder.linear.weight, model.decoder.linear.weight
+    (group,) = optimizer.param_groups
+    for weight in (encoder, decoder):
+        optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+
+    @torch.no_grad()
+    def learn(images: UInt8[Tensor, "batch *image"]) -> Float[Tensor, ""]:
+        x = scale(images)
+        code = x @ encoder.T
+        error = torch.addmm(x, code, decoder.T, beta=-1)
+        error_of_code = error @ decoder
+        c = 2 / error.numel()
+        for weight, left, right in ((decoder, error, code), (encoder, error_of_code, x)):
+            momentum = optimizer.state[weight]["momentum_buffer"]
+            momentum.addmm_(left.T, right, beta=group["momentum"], alpha=c)
+            weight.add_(momentum, alpha=-group["lr"])
+        return error.square_().mean()
+
+    return learn

@@ -1,0 +1,25 @@
+"""models/autoencoder.safetensors → metrics/evaluation.json, metrics/principal_angles.csv."""
+
+import click
+
+from autoencoder import numerics, params
+
+
+@click.command()
+def evaluate() -> None:
+    """Measure the model on both splits and against the PCA optimum."""
+    settings = params.load()
+    numerics.configure(settings.runtime)
+
+    from autoencoder import checkpoints, evaluation, records
+
+    model, _ = checkpoints.load_model()
+    model.to(numerics.device(settings.runtime))
+    figures, angles = evaluation.evaluate(model, checkpoints.load_images(), settings.evaluate.batch_size)
+    records.write_json(records.EVALUATION, figures)
+    records.write_csv(records.ANGLES, angles)
+    test, pca = figures["test"], figures["pca"]
+    click.echo(
+        f"test mse {test['mse']:.4f}, {test['ratio_to_optimum']:.3f} times the optimum {test['optimum_mse']:.4f}; "
+        f"{pca['directions_captured']:.1f} of {pca['code_dimensions']} principal directions captured"
+    )
