@@ -1,10 +1,13 @@
 """data.name → data/images.safetensors."""
 
 import os
+from pathlib import Path
 
 import click
 
 from autoencoder import checkpoints, datasets, params
+
+OFFLINE = Path(".autoencoder/no-mirror")  # tells `make` that no address could be reached, and nothing else went wrong
 
 
 @click.command()
@@ -14,7 +17,12 @@ def download() -> None:
     AUTOENCODER_MIRROR (a directory or URL with the set's files) is asked before the public mirrors.
     """
     name = params.load().data.name
-    images = datasets.load(name, os.environ.get("AUTOENCODER_MIRROR"))
+    try:
+        images = datasets.load(name, os.environ.get("AUTOENCODER_MIRROR"))
+    except datasets.NoMirrorError:
+        OFFLINE.parent.mkdir(exist_ok=True)
+        OFFLINE.touch()
+        raise
     checkpoints.save_images(images)
     sizes = {split: len(images[f"{split}_images"]) for split in ("train", "test")}
     click.echo(f"{name}: {sizes['train']:,} training and {sizes['test']:,} test images in {checkpoints.IMAGES}")
