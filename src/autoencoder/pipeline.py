@@ -1,0 +1,90 @@
+"""What DVC knows about the pipeline: dvc.yaml's stages, and in dvc.lock the hashes of what they read and wrote.
+
+A trained state is named by the key of stage `train`: whatever made DVC train again gives another key.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from autoencoder.errors import UserError
+
+PIPELINE = Path("dvc.yaml")
+LOCK = Path("dvc.lock")
+PARAMS = Path("params.yaml")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage by what DVC hashes: its command, the MD5 of each dependency and output by path, its params by name."""
+
+    cmd: str
+    deps: dict[str, str]
+    params: dict[str, Any]
+    outs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """SHA-256, in hexadecimal, of all that goes into the stage: command, dependencies and params."""
+        inputs = {"cmd": self.cmd, "deps": self.deps, "params": self.params}
+        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+
+
+def recorded(lock: str | None = None) -> dict[str, Stage]:
+    """The stages of dvc.lock, or of its text `lock`, by name: what was run last and what came of it.
+
+    Raises UserError if there is no dvc.lock, or it is not one.
+    """
+    stages = _load(LOCK, lock, remedy="dvc repro").get("stages", {})
+    return {
+        name: Stage(
+            stage["cmd"],
+            {dep["path"]: dep["md5"] for dep in stage.get("deps", [])},
+            stage.get("params", {}).get(str(PARAMS), {}),
+            {out["path"]: out["md5"] for out in stage.get("outs", [])},
+        )
+        for name, stage in stages.items()
+    }
+
+
+def current(name: str) -> Stage:
+    """Stage `name` of dvc.yaml with the files and params of the workspace as they are, and no outputs.
+
+    After `dvc repro` its key is that of `recorded()[name]`; a running stage can compute it before DVC records it.
+    Raises UserError if a dependency or a param is missing.
+    """
+    stage = _load(PIPELINE, remedy=f"git checkout {PIPELINE}")["stages"][name]
+    params = _load(PARAMS, remedy=f"git checkout {PARAMS}")
+    try:
+        return Stage(
+            stage["cmd"],
+            {path: md5(Path(path)) for path in stage["deps"]},
+            {param: params[param] for param in stage.get("params", [])},
+        )
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: not found, and stage {name} depends on it; dvc repro") from None
+    except KeyError as error:
+        raise UserError(f"{PARAMS}: key {error} is missing; git checkout {PARAMS}") from None
+
+
+def md5(path: Path) -> str:
+    """The MD5 of a file, as DVC computes it: it names content in dvc.lock and guards against nothing."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _load(path: Path, text: str | None = None, *, remedy: str) -> dict[str, Any]:
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text() if text is None else text)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found in {Path.cwd()}; {remedy}") from None
+    except YAMLError as error:
+        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}; {remedy}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected keys and values, found {content!r}; {remedy}")
+    return content

@@ -1,0 +1,98 @@
+"""The keys by which a trained state is found again."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from autoencoder import pipeline
+from autoencoder.errors import UserError
+
+DVC_YAML = """
+stages:
+  train:
+    cmd: python stages train
+    deps: [data, code.py]
+    params: [seed, train]
+    outs: [model]
+"""
+PARAMS = "seed: 42\ntrain: {learning_rate: 1e-3, epochs: 2}\nrender: {examples: 10}\n"
+LOCK = """
+schema: '2.0'
+stages:
+  train:
+    cmd: python stages train
+    deps:
+    - {path: code.py, hash: md5, md5: c88e0e3a210bbd26cee3a9167b09f61e, size: 8}
+    - {path: data, hash: md5, md5: 8d777f385d3dfec8815d20f7496026dc, size: 4}
+    params:
+      params.yaml:
+        seed: 42
+        train: {learning_rate: 0.001, epochs: 2}
+    outs:
+    - {path: model, hash: md5, md5: 0123456789abcdef0123456789abcdef, size: 1}
+"""
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(DVC_YAML)
+    Path("params.yaml").write_text(PARAMS)
+    Path("dvc.lock").write_text(LOCK)
+    Path("data").write_text("data")
+    Path("code.py").write_text("pass # 1")
+
+
+def test_the_workspaces_key_is_the_one_that_dvc_lock_records() -> None:
+    assert pipeline.current("train").deps == pipeline.recorded()["train"].deps
+    assert pipeline.current("train").key == pipeline.recorded()["train"].key
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("data", "other"),
+        ("code.py", "other"),
+        ("params.yaml", PARAMS.replace("1e-3", "1e-4")),
+        ("dvc.yaml", DVC_YAML.replace("stages train", "stages train --fast")),
+    ],
+)
+def test_data_code_params_and_command_each_change_the_key(path: str, content: str) -> None:
+    before = pipeline.current("train").key
+    Path(path).write_text(content)
+    assert pipeline.current("train").key != before
+
+
+@pytest.mark.parametrize("params", [PARAMS.replace("examples: 10", "examples: 9"), PARAMS + "# note\n"])
+def test_what_training_does_not_read_leaves_the_key(params: str) -> None:
+    before = pipeline.current("train").key
+    Path("params.yaml").write_text(params)
+    assert pipeline.current("train").key == before
+
+
+def test_outputs_do_not_enter_the_key() -> None:
+    train = pipeline.recorded()["train"]
+    assert train.outs == {"model": "0123456789abcdef0123456789abcdef"}
+    assert pipeline.recorded(LOCK.replace("0123456789abcdef", "fedcba9876543210"))["train"].key == train.key
+
+
+@pytest.mark.parametrize("path", ["data", "params.yaml", "dvc.yaml", "dvc.lock"])
+def test_a_missing_file_is_one_clear_line(path: str) -> None:
+    Path(path).unlink()
+    read = pipeline.recorded if path == "dvc.lock" else partial(pipeline.current, "train")
+    with pytest.raises(UserError, match=f"^{path}: not found"):
+        read()
+
+
+def test_a_missing_param_is_named() -> None:
+    Path("params.yaml").write_text("train: {}\n")
+    with pytest.raises(UserError, match="'seed' is missing"):
+        pipeline.current("train")
+
+
+@pytest.mark.parametrize("text", ["stages: [", "just words"])
+def test_a_lock_that_is_none_is_refused(text: str) -> None:
+    Path("dvc.lock").write_text(text)
+    with pytest.raises(UserError, match=r"^dvc\.lock: .*dvc repro"):
+        pipeline.recorded()
