@@ -12,7 +12,7 @@ from autoencoder.errors import UserError
 
 PATH = Path("params.yaml")
 
-PositiveInt = Annotated[int, Field(ge=1)]
+PositiveInt = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class Section(BaseModel):
@@ -62,7 +62,7 @@ class Runtime(Section):
 
     device: Literal["auto", "cpu", "cuda", "mps"]
     numerics: Literal["portable", "fast"]
-    threads: PositiveInt
+    threads: Annotated[int, Field(ge=1, le=1024)]
 
 
 class Params(Section):
@@ -89,7 +89,7 @@ def load(path: Path = PATH) -> Params:
         raise UserError(
             f"{path}: not found in {path.absolute().parent}; run from the repository's root, or `git checkout {path}`"
         ) from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError) as error:  # ValueError: no UTF-8, no such date, …
         raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected keys and values, found {values!r}; `git checkout {path}` brings it back")
@@ -124,7 +124,8 @@ def _describe(fault: dict[str, Any]) -> str:
         choices = expected.replace("'", "").replace(" or ", ", ").split(", ")
         near = difflib.get_close_matches(str(found), choices, n=1)
         return f"{name}: expected {expected}, found {found!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
-    expected = fault["msg"].removeprefix("Input should be ")
+    expected = {"model_type": "keys and values", "invalid_key": "a name as key"}.get(fault["type"])
+    expected = expected or fault["msg"].removeprefix("Input should be ")
     return f"{name}: expected {expected}, found {found!r}"
 
 

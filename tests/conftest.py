@@ -1,0 +1,89 @@
+"""Fixtures, and the two things that must happen before torch and this project's modules are imported."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+os.environ |= {
+    "DVC_NO_ANALYTICS": "1",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_AUTHOR_NAME": "Test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "Test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+}
+for name in ("AUTOENCODER_MIRROR", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
+    os.environ.pop(name, None)
+
+from autoencoder import numerics, params  # noqa: E402 (after the environment)
+
+numerics.configure(params.Runtime(device="cpu", numerics="portable", threads=1))
+install_import_hook("autoencoder", "beartype.beartype")  # shapes in signatures are checked, in the tests alone
+
+import torch  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+from autoencoder import datasets  # noqa: E402
+
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.load_profile("repeatable")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def digits() -> dict[str, torch.Tensor]:
+    """1,500 + 297 images of 8 × 8 pixels: real data without a download."""
+    return datasets.load("digits")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder: empty but for the default params.yaml, made small: digits, two epochs."""
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(small(text))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def small(text: str) -> str:
+    """The text of params.yaml, with a pipeline of seconds: digits, two epochs, a line every 20 batches."""
+    edits = {"name: mnist": "name: digits", "epochs: 20": "epochs: 2", "log_every: 1000": "log_every: 20"}
+    for old, new in edits.items():
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+def run(*command: str, cwd: Path, check: bool = True, timeout: float = 200) -> subprocess.CompletedProcess[str]:
+    """Run a program; with `check` a failure shows what it printed."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+    assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This tree, with what is not committed yet, as a repository of its own with an empty DVC cache and digits."""
+    folder = tmp_path_factory.mktemp("clone")
+    for name in run("git", "ls-files", "-co", "--exclude-standard", cwd=ROOT).stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes((ROOT / name).read_bytes())
+    params_file = folder / "params.yaml"
+    params_file.write_text(small(params_file.read_text()))
+    run("git", "init", "-q", "-b", "main", cwd=folder)
+    run("git", "add", "-A", cwd=folder)
+    run("git", "commit", "-qm", "Start", cwd=folder)
+    return folder
