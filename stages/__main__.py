@@ -13,7 +13,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "src")]
 
 from autoencoder.entry import Group  # noqa: E402 (the path comes first)
 
-STAGES = ("download", "train", "evaluate", "render", "track")
+STAGES = ("download", "pca", "train", "evaluate", "render", "track")
 
 
 class Stages(Group):

@@ -15,7 +15,8 @@ def evaluate() -> None:
 
     model, _ = checkpoints.load_model()
     model.to(numerics.device(settings.runtime))
-    figures, angles = evaluation.evaluate(model, checkpoints.load_images(), settings.evaluate.batch_size)
+    images, optimum = checkpoints.load_images(), checkpoints.load_optimum()
+    figures, angles = evaluation.evaluate(model, images, optimum, settings.evaluate.batch_size)
     records.write_json(records.EVALUATION, figures)
     records.write_csv(records.ANGLES, angles)
     test, pca = figures["test"], figures["pca"]

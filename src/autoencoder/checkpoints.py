@@ -1,7 +1,7 @@
 """Tensors on disk, without pickle: images and models as safetensors files, read with one clear error if broken."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -13,9 +13,11 @@ from autoencoder.errors import UserError
 from autoencoder.files import write_atomically
 from autoencoder.models import LinearAutoencoder, build
 from autoencoder.params import Model
+from autoencoder.pca import Optimum
 
 IMAGES = Path("data/images.safetensors")
 MODEL = Path("models/autoencoder.safetensors")
+OPTIMUM = Path("models/pca.safetensors")
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,27 @@ def load_model(path: Path = MODEL) -> tuple[LinearAutoencoder, Description]:
     """The model of `save_model`, on the CPU, in evaluation mode. Raises UserError if the file is not one."""
     weights, metadata = _read(path, "dvc repro train")
     try:
-        fields = json.loads(metadata["autoencoder"])
-        description = Description(**fields | {"image_shape": tuple(fields["image_shape"])})
+        entry = json.loads(metadata["autoencoder"])
+        description = Description(**entry | {"image_shape": tuple(entry["image_shape"])})
         model = description.build()
         model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: expected a model of this project, found {reason}; dvc repro -f train") from None
     return model.eval(), description
+
+
+def save_optimum(optimum: Optimum, path: Path = OPTIMUM) -> None:
+    """Write the tensors of `pca.fit`."""
+    write_atomically(path, save({name: tensor.contiguous() for name, tensor in vars(optimum).items()}))
+
+
+def load_optimum(path: Path = OPTIMUM) -> Optimum:
+    """The optimum of `save_optimum`. Raises UserError if the file is none."""
+    tensors, _ = _read(path, "dvc repro pca")
+    if set(tensors) != {field.name for field in fields(Optimum)}:
+        raise UserError(f"{path}: expected the tensors of pca.Optimum, found {', '.join(tensors)}; dvc repro -f pca")
+    return Optimum(**tensors)
 
 
 def _read(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:

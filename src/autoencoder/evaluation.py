@@ -8,7 +8,7 @@ from jaxtyping import Float64, UInt8
 from torch import Tensor, nn
 
 from autoencoder.models import LinearAutoencoder, scale
-from autoencoder.pca import principal_cosines, principal_subspace
+from autoencoder.pca import Optimum, principal_cosines
 
 # The article divides the sum of the batches' means by the number of images, with test batches of 100.
 PUBLISHED_DIVISOR = 100
@@ -40,29 +40,27 @@ def mean_squared_error(model: nn.Module, images: UInt8[Tensor, "n *image"], batc
 
 
 def evaluate(
-    model: LinearAutoencoder, images: dict[str, Tensor], batch_size: int
+    model: LinearAutoencoder, images: dict[str, Tensor], optimum: Optimum, batch_size: int
 ) -> tuple[dict[str, dict[str, Any]], list[Angle]]:
-    """The final figures by group (`test`, `train`, `pca`), and the principal angles in ascending order.
-
-    The optimum is fitted to the training images, as the model is, and measured on both splits.
-    """
+    """The final figures by group (`test`, `train`, `pca`), and the principal angles in ascending order."""
     decoder = model.decoder.linear.weight.detach().cpu()
     inputs, code_dimensions = decoder.shape
-    uncentred = principal_subspace(images["train_images"], code_dimensions, centred=False)
-    centred = principal_subspace(images["train_images"], code_dimensions, centred=True)
+    best = {
+        "test": (optimum.test_mse, optimum.centred_test_mse),
+        "train": (optimum.train_mse, optimum.centred_train_mse),
+    }
     figures: dict[str, dict[str, Any]] = {}
-    for split in ("test", "train"):
+    for split, (uncentred, centred) in best.items():
         mse = mean_squared_error(model, images[f"{split}_images"], batch_size)
-        optimum = uncentred.mse(images[f"{split}_images"])
         figures[split] = {
             "mse": mse,
             "mse_unit": mse / 4,
             "loss_as_published": mse / PUBLISHED_DIVISOR,
-            "optimum_mse": optimum,
-            "ratio_to_optimum": mse / optimum,
-            "centred_optimum_mse": centred.mse(images[f"{split}_images"]),
+            "optimum_mse": uncentred[code_dimensions].item(),
+            "ratio_to_optimum": mse / uncentred[code_dimensions].item(),
+            "centred_optimum_mse": centred[code_dimensions].item(),
         }
-    cosines = principal_cosines(decoder, uncentred.basis)
+    cosines = principal_cosines(decoder, optimum.axes[:, :code_dimensions])
     figures["pca"] = {
         "code_dimensions": code_dimensions,
         "compression": inputs / code_dimensions,

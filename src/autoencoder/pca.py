@@ -1,4 +1,4 @@
-"""The optimum of a linear autoencoder: principal subspaces and principal angles, all in float64 on the CPU.
+"""The optimum of a linear autoencoder: principal axes and principal angles, all in float64 on the CPU.
 
 Among all maps of rank k, the projector onto the k leading eigenvectors of the second moment E[x xᵀ] has the least mean
 squared error, and that error is the sum of the other eigenvalues (Eckart & Young 1936; Baldi & Hornik 1989). A model
@@ -17,33 +17,64 @@ BATCH = 1_000
 
 
 @dataclass(frozen=True)
-class Subspace:
-    """An affine subspace: `mean` [input] (zero if uncentred) and orthonormal columns `basis` [input, code]."""
+class Optimum:
+    """What the best linear maps of every rank do; all are fitted to the training images.
 
-    mean: Float64[Tensor, " input"]
-    basis: Float64[Tensor, "input code"]
+    The k leading columns of `axes` are an orthonormal basis of the (uncentred) principal subspace, so that
+    `axes[:, :k] @ axes[:, :k].T` is the best map of rank k. Entry k of each `mse` is the mean squared error at rank k,
+    over pixels and images, in units of the scaled inputs.
+    """
 
-    def mse(self, images: UInt8[Tensor, "n *image"]) -> float:
-        """Mean over pixels and images of the squared distance to the subspace, in units of the scaled inputs."""
-        total = 0.0
-        for batch in images.split(BATCH):
-            x = scale(batch).double() - self.mean
-            total += (x - x @ self.basis @ self.basis.T).square().sum().item()
-        return total / images.flatten(1).numel()
+    axes: Float64[Tensor, "input input"]
+    train_mse: Float64[Tensor, " ranks"]
+    test_mse: Float64[Tensor, " ranks"]
+    centred_train_mse: Float64[Tensor, " ranks"]
+    centred_test_mse: Float64[Tensor, " ranks"]
 
 
-def principal_subspace(images: UInt8[Tensor, "n *image"], dimensions: int, *, centred: bool) -> Subspace:
-    """The subspace of the given number of dimensions that is nearest to the images in the squared sense."""
+def fit(train: UInt8[Tensor, "n *image"], test: UInt8[Tensor, "m *image"]) -> Optimum:
+    """The optimum for these training images, and what it is worth on the test images."""
+    mean, train_moment = moments(train)
+    test_mean, test_moment = moments(test)
+    axes = _axes(train_moment)
+    covariance = train_moment - torch.outer(mean, mean)
+    cross = torch.outer(test_mean, mean)
+    test_about_mean = test_moment - cross - cross.T + torch.outer(mean, mean)
+    centred = _axes(covariance)
+    return Optimum(
+        axes,
+        _mse_by_rank(train_moment, axes),
+        _mse_by_rank(test_moment, axes),
+        _mse_by_rank(covariance, centred),
+        _mse_by_rank(test_about_mean, centred),
+    )
+
+
+def moments(images: UInt8[Tensor, "n *image"]) -> tuple[Float64[Tensor, " input"], Float64[Tensor, "input input"]]:
+    """E[x] and E[x xᵀ] of the scaled images."""
     n, inputs = images.flatten(1).shape
-    moment = torch.zeros(inputs, inputs, dtype=torch.float64)
     total = torch.zeros(inputs, dtype=torch.float64)
+    moment = torch.zeros(inputs, inputs, dtype=torch.float64)
     for batch in images.split(BATCH):
         x = scale(batch).double()
-        moment.addmm_(x.T, x)
         total += x.sum(0)
-    mean = total / n if centred else torch.zeros_like(total)
-    _, vectors = torch.linalg.eigh(moment / n - torch.outer(mean, mean))  # eigenvalues ascend
-    return Subspace(mean, vectors[:, -dimensions:].flip(1))
+        moment.addmm_(x.T, x)
+    return total / n, moment / n
+
+
+def _axes(moment: Float64[Tensor, "input input"]) -> Float64[Tensor, "input input"]:
+    _, vectors = torch.linalg.eigh(moment)
+    axes: Tensor = vectors.flip(1)  # eigenvalues ascend
+    return axes
+
+
+def _mse_by_rank(
+    moment: Float64[Tensor, "input input"], axes: Float64[Tensor, "input input"]
+) -> Float64[Tensor, " ranks"]:
+    """Entry k: the mean over pixels of the energy that the k leading axes leave over."""
+    energies = (axes * (moment @ axes)).sum(0)
+    left = torch.cat([energies.flip(0).cumsum(0).flip(0), energies.new_zeros(1)]) / len(energies)
+    return left.clamp_min(torch.finfo(left.dtype).eps)  # below is rounding, and nobody shall divide by zero
 
 
 def principal_cosines(a: Float[Tensor, "input code"], b: Float[Tensor, "input code"]) -> Float64[Tensor, " code"]:

@@ -1,0 +1,18 @@
+"""data/images.safetensors → models/pca.safetensors."""
+
+import click
+
+from autoencoder import numerics, params
+
+
+@click.command()
+def pca() -> None:
+    """Find the optimum that a linear autoencoder can reach, at every rank: no other param changes it."""
+    numerics.configure(params.load().runtime)
+
+    from autoencoder import checkpoints
+    from autoencoder import pca as principal
+
+    images = checkpoints.load_images()
+    checkpoints.save_optimum(principal.fit(images["train_images"], images["test_images"]))
+    click.echo(f"principal axes of {len(images['train_images']):,} training images in {checkpoints.OPTIMUM}")
