@@ -1,6 +1,7 @@
 """data/images.safetensors → models/autoencoder.safetensors, metrics/training.csv, metrics/steps.csv."""
 
 import sys
+from functools import partial
 
 import click
 
@@ -16,7 +17,7 @@ def train() -> None:
 
     from tqdm import tqdm
 
-    from autoencoder import checkpoints, records
+    from autoencoder import checkpoints, pipeline, records, resume
     from autoencoder.training import Training
 
     images = checkpoints.load_images()
@@ -28,17 +29,22 @@ def train() -> None:
         seed=settings.seed,
         device=numerics.device(settings.runtime),
     )
-    total = len(images["train_images"])
-    with tqdm(total=total * settings.train.epochs, unit="image", leave=False, disable=not sys.stderr.isatty()) as bar:
-        for progress in training.run():
-            bar.n = (progress.epoch - 1) * total + progress.images_seen
-            bar.refresh()
-            for step in progress.steps:
-                seen = step.step % len(training.losses) * settings.train.batch_size
-                percent = 100 * seen / total
-                bar.write(f"Train Epoch: {step.epoch} [{seen}/{total} ({percent:.0f}%)]\tLoss: {step.mse:.6f}")
-            if epoch := progress.finished:
-                bar.write(f"Test  Epoch: {epoch.epoch} mse {epoch.test_mse:.6f}")
-    checkpoints.save_model(training.model, description)
-    records.write_csv(records.TRAINING, training.history)
-    records.write_csv(records.STEPS, training.steps)
+    say = partial(tqdm.write, file=sys.stderr)
+    key = pipeline.current("train").key
+    with resume.one_trainer(), resume.Keeper(training, key, numerics.facts(settings.runtime), say) as keeper:
+        total = len(images["train_images"])
+        with tqdm(total=total * training.epochs, unit="image", leave=False, disable=not sys.stderr.isatty()) as bar:
+            for progress in training.run():
+                bar.n = (progress.epoch - 1) * total + progress.images_seen
+                bar.refresh()
+                for step in progress.steps:
+                    seen = step.step % len(training.losses) * training.batch_size
+                    percent = 100 * seen / total
+                    bar.write(f"Train Epoch: {step.epoch} [{seen}/{total} ({percent:.0f}%)]\tLoss: {step.mse:.6f}")
+                if epoch := progress.finished:
+                    bar.write(f"Test  Epoch: {epoch.epoch} mse {epoch.test_mse:.6f}")
+                keeper.keep(epoch_finished=progress.finished is not None)
+        checkpoints.save_model(training.model, description)
+        records.write_csv(records.TRAINING, training.history)
+        records.write_csv(records.STEPS, training.steps)
+        keeper.discard()

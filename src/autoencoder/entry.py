@@ -1,5 +1,7 @@
 """What the entry points share: an error that a user can mend is printed as one line, and the exit status is 1."""
 
+import signal
+
 import click
 
 from autoencoder.errors import UserError
@@ -13,3 +15,5 @@ class Group(click.Group):
             super().invoke(ctx)
         except (UserError, OSError) as error:
             raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            raise SystemExit(128 + signal.SIGINT) from None

@@ -63,6 +63,21 @@ def outside_the_promise() -> str | None:
     return None
 
 
+def facts(runtime: Runtime) -> dict[str, str]:
+    """What besides data, code and params can change a result's bytes: to be recorded, and compared between machines."""
+    import torch
+
+    chosen = device(runtime)
+    return {
+        "torch": torch.__version__,
+        "machine": platform.machine(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "device": torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else chosen.type,
+        "numerics": runtime.numerics,
+        "threads": str(torch.get_num_threads()),
+    }
+
+
 def device(runtime: Runtime) -> "torch.device":
     """The device that `runtime.device` names, or for `auto` the best that is there. Raises UserError if it is not."""
     import torch

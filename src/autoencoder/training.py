@@ -77,14 +77,12 @@ class Training:
         self.epochs, self.batch_size, self.log_every = epochs, batch_size, log_every
         self.learning_rate = learning_rate
         self.optimizer: torch.optim.Optimizer
-        self.learn: Learn
         if optimizer == "sgd":
             self.optimizer = torch.optim.SGD(model.parameters(), learning_rate, momentum)
-            self.learn = linear_sgd(model, self.optimizer)
         else:
             self.optimizer = torch.optim.Adam(model.parameters(), learning_rate)
-            self.learn = autograd(model, self.optimizer)
-        self.order = torch.Generator().manual_seed(seed)
+        self.learn = learner(self.model, self.optimizer)
+        self.order = torch.Generator().manual_seed(seed).get_state()  # as of the start of the epoch
         self.losses = torch.zeros(-(-len(self.train_images) // batch_size), device=device)
         self.batch = 0
         self.steps: list[Step] = []
@@ -92,18 +90,62 @@ class Training:
 
     def run(self) -> Iterator[Progress]:
         """Train to the end, yielding after every chunk of batches. Raises UserError when a loss is not finite."""
+        generator = torch.Generator()
         while len(self.history) < self.epochs:
-            order = torch.randperm(len(self.train_images), generator=self.order).to(self.train_images.device)
+            generator.set_state(self.order)
+            order = torch.randperm(len(self.train_images), generator=generator).to(self.train_images.device)
             batches = order.split(self.batch_size)
             finished = None
             while finished is None:
                 first = self.batch
                 self._learn_chunk(batches[first : first + CHUNK_BATCHES])
                 steps = self._look_at_losses(first)
-                finished = self._finish_epoch(batches) if self.batch == len(batches) else None
+                if self.batch == len(batches):
+                    finished = self._finish_epoch(batches)
+                    self.order = generator.get_state()
                 epoch = len(self.history) + (finished is None)
                 seen = len(order) if finished else self.batch * self.batch_size
                 yield Progress(epoch, seen, steps, finished)
+
+    @property
+    def batches_seen(self) -> int:
+        """How far training has come, counted in updates."""
+        return len(self.history) * len(self.losses) + self.batch
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that the rest of the training depends on. To be taken between two items of `run()`."""
+        state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for index, buffers in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{index}.{name}": tensor for name, tensor in buffers.items()}
+        state |= {
+            "order": self.order,
+            "losses": self.losses[: self.batch],
+            "steps": torch.tensor([step.mse for step in self.steps], dtype=torch.float64),
+            "history": torch.tensor([(row.train_mse, row.test_mse) for row in self.history], dtype=torch.float64),
+        }
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state()` of a training with the same arguments, as if it had never stopped."""
+        prefix = "model."
+        self.model.load_state_dict({name[len(prefix) :]: state[name] for name in state if name.startswith(prefix)})
+        buffers: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in state.items():
+            if name.startswith("optimizer."):
+                _, index, buffer = name.split(".")
+                buffers.setdefault(int(index), {})[buffer] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": buffers})
+        self.learn = learner(self.model, self.optimizer)
+        self.order = state["order"]
+        self.batch = len(state["losses"])
+        self.losses[: self.batch] = state["losses"]
+        self.history = [Epoch(n, *row) for n, row in enumerate(state["history"].tolist(), 1)]
+        batches = range(0, len(self.losses), self.log_every)  # of an epoch: those that are recorded as steps
+        places = ((epoch, batch) for epoch in range(self.epochs) for batch in batches)
+        self.steps = [
+            Step(epoch * len(self.losses) + batch, epoch + 1, mse)
+            for (epoch, batch), mse in zip(places, state["steps"].tolist(), strict=False)
+        ]
 
     def _learn_chunk(self, batches: tuple[Int64[Tensor, " batch"], ...]) -> None:
         deadline = time.monotonic() + CHUNK_SECONDS
@@ -136,6 +178,11 @@ class Training:
         self.history.append(Epoch(len(self.history) + 1, train_mse, test_mse))
         self.batch = 0
         return self.history[-1]
+
+
+def learner(model: LinearAutoencoder, optimizer: torch.optim.Optimizer) -> Learn:
+    """The fastest way there is to take one step of `optimizer` on `model`."""
+    return linear_sgd(model, optimizer) if isinstance(optimizer, torch.optim.SGD) else autograd(model, optimizer)
 
 
 def autograd(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Learn:
