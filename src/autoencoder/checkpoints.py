@@ -64,12 +64,13 @@ def save_images(images: dict[str, Tensor], path: Path = IMAGES) -> None:
 def load_images(path: Path = IMAGES) -> dict[str, Tensor]:
     """The tensors of `datasets.load`, mapped from the file: pages are read when they are touched."""
     images, _ = _read(path, "dvc repro download")
-    for split in ("train", "test"):
-        tensor = images.get(f"{split}_images", torch.empty(0))
-        if tensor.dtype != torch.uint8 or tensor.dim() != len("nchw"):
-            raise UserError(
-                f"{path}: expected uint8 {split}_images [n, channels, height, width]; dvc repro -f download"
-            )
+    splits = [images.get(f"{split}_images", torch.empty(0)) for split in ("train", "test")]
+    kinds = {(tensor.dtype, tensor.shape[1:]) for tensor in splits}
+    if len(kinds) > 1 or any(t.dtype != torch.uint8 or t.dim() != len("nchw") or t.numel() == 0 for t in splits):
+        raise UserError(
+            f"{path}: expected train_images and test_images, uint8 [n, channels, height, width], "
+            f"found {', '.join(f'{t.dtype} {list(t.shape)}' for t in splits)}; dvc repro -f download"
+        )
     return images
 
 

@@ -10,10 +10,9 @@ import struct
 import sys
 import urllib.request
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
-from typing import IO
 
 import torch
 from torch import Tensor
@@ -59,15 +58,15 @@ def load(name: str, mirror: str | None = None) -> dict[str, Tensor]:
     mirrors = ([mirror] if mirror else []) + sorted(source.mirrors, key=lambda url: not url.startswith("https:"))
     tensors = {}
     for (part, shape), (file, md5) in zip(SHAPES.items(), source.resources, strict=True):
-        content = fetch(file, mirrors, limit=math.prod(shape) + 4096)
-        verify(file, content, md5, MNIST_FILES.get(file) if name == "mnist" else None)
-        array = read_idx(unpack(content, 4 + 4 * len(shape) + math.prod(shape), file), shape, file)
+        address, content = fetch(file, mirrors, limit=math.prod(shape) + 4096)
+        verify(address, content, md5, MNIST_FILES.get(file) if name == "mnist" else None)
+        array = read_idx(unpack(content, 4 + 4 * len(shape) + math.prod(shape), address), shape, address)
         tensors[part] = array.unsqueeze(1) if part.endswith("images") else array
     return tensors
 
 
-def fetch(file: str, mirrors: Sequence[str], *, limit: int) -> bytes:
-    """The content of `file` from the first of `mirrors` (directories or URLs) that gives it, at most `limit` bytes.
+def fetch(file: str, mirrors: Sequence[str], *, limit: int) -> tuple[str, bytes]:
+    """Address and content of `file` at the first of `mirrors` (directories or URLs) that gives it, up to `limit` bytes.
 
     Raises NoMirrorError that names every address and its reason, UserError if a mirror sends more than `limit`.
     """
@@ -76,29 +75,29 @@ def fetch(file: str, mirrors: Sequence[str], *, limit: int) -> bytes:
         address = f"{mirror.rstrip('/')}/{file}" if "://" in mirror else (Path(mirror) / file).resolve().as_uri()
         try:
             with urllib.request.urlopen(address, timeout=TIMEOUT) as response:
-                content = _read(response, file, limit)
+                content = _read(response.read, file, limit)
         except (OSError, HTTPException, ValueError) as error:
             failures.append(f"{address} ({getattr(error, 'reason', None) or error})")
             continue
         if len(content) > limit:
             raise UserError(f"{address}: expected at most {limit:,} bytes, found more; remove it or use another mirror")
-        return content
+        return address, content
     raise NoMirrorError(
         f"{file}: no mirror could be reached: tried {'; '.join(failures)}. Go online, or set AUTOENCODER_MIRROR to a "
         "directory or URL that has the file, or use the bundled set: dvc exp run -S data.name=digits"
     )
 
 
-def _read(response: IO[bytes], file: str, limit: int) -> bytes:
+def _read(read: Callable[[int], bytes], file: str, limit: int) -> bytes:
     content = bytearray()
     with tqdm(desc=file, unit="B", unit_scale=True, disable=not sys.stderr.isatty()) as bar:
-        while len(content) <= limit and (block := response.read(1 << 16)):
+        while len(content) <= limit and (block := read(1 << 16)):
             content += block
             bar.update(len(block))
     return bytes(content)
 
 
-def verify(file: str, content: bytes, md5: str, size_and_sha256: tuple[int, str] | None) -> None:
+def verify(address: str, content: bytes, md5: str, size_and_sha256: tuple[int, str] | None) -> None:
     """Compare size and SHA-256, or where they are not known the MD5 sum. Raises UserError on a difference."""
     if size_and_sha256 is None:
         expected, found = f"MD5 {md5}", f"MD5 {hashlib.md5(content, usedforsecurity=False).hexdigest()}"
@@ -107,23 +106,25 @@ def verify(file: str, content: bytes, md5: str, size_and_sha256: tuple[int, str]
         expected = f"{size:,} bytes with SHA-256 {sha256}"
         found = f"{len(content):,} bytes with SHA-256 {hashlib.sha256(content).hexdigest()}"
     if found != expected:
-        raise UserError(f"{file}: expected {expected}, found {found}; the mirror's copy is altered or truncated")
+        raise UserError(
+            f"{address}: expected {expected}, found {found}; the file is altered or truncated: use another mirror"
+        )
 
 
-def unpack(content: bytes, size: int, file: str) -> bytes:
+def unpack(content: bytes, size: int, address: str) -> bytes:
     """Gunzip `content`, which must hold `size` bytes; never more than one byte above that is produced."""
     gunzip = zlib.decompressobj(wbits=31)
     try:
         unpacked = gunzip.decompress(content, size + 1)
     except zlib.error as error:
-        raise UserError(f"{file}: expected a gzip file, found {error}; fetch it again") from None
+        raise UserError(f"{address}: expected a gzip file, found {error}; fetch it again") from None
     if len(unpacked) != size or not gunzip.eof:
         found = "more" if len(unpacked) > size else f"{len(unpacked):,} and no end"
-        raise UserError(f"{file}: expected {size:,} bytes unpacked, found {found}; fetch it again")
+        raise UserError(f"{address}: expected {size:,} bytes unpacked, found {found}; fetch it again")
     return unpacked
 
 
-def read_idx(content: bytes, shape: tuple[int, ...], file: str) -> Tensor:
+def read_idx(content: bytes, shape: tuple[int, ...], address: str) -> Tensor:
     """The uint8 tensor of an IDX file (magic 0x0000 08 dims, big-endian sizes, then the bytes), which must be `shape`.
 
     Raises UserError if header or length say something else.
@@ -131,12 +132,12 @@ def read_idx(content: bytes, shape: tuple[int, ...], file: str) -> Tensor:
     header = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
     if content[: len(header)] != header:
         raise UserError(
-            f"{file}: expected the IDX header {header.hex(' ', 4)} (uint8, {' × '.join(map(str, shape))}), "
+            f"{address}: expected the IDX header {header.hex(' ', 4)} (uint8, {' × '.join(map(str, shape))}), "
             f"found {content[: len(header)].hex(' ', 4)}; fetch it again"
         )
     if len(content) != len(header) + math.prod(shape):
         raise UserError(
-            f"{file}: expected {math.prod(shape):,} bytes behind the header, "
+            f"{address}: expected {math.prod(shape):,} bytes behind the header, "
             f"found {len(content) - len(header):,}; fetch it again"
         )
     return torch.frombuffer(bytearray(content), dtype=torch.uint8, offset=len(header)).reshape(shape)

@@ -1,0 +1,83 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoencoder import models
+
+SIZES = st.integers(1, 20)
+
+
+@given(batch=SIZES, inputs=SIZES, code=SIZES)
+def test_code_and_reconstruction_have_the_documented_shapes(batch: int, inputs: int, code: int) -> None:
+    model = models.LinearAutoencoder(inputs, code)
+    x = torch.rand(batch, inputs)
+    assert model.encode(x).shape == (batch, code)
+    assert model.decode(model.encode(x)).shape == (batch, inputs)
+    assert torch.equal(model(x), model.decode(model.encode(x)))
+
+
+def test_there_are_two_weights_and_no_biases() -> None:
+    model = models.LinearAutoencoder(784, 32)
+    shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    assert shapes == {"encoder.linear.weight": (32, 784), "decoder.linear.weight": (784, 32)}
+
+
+def test_the_model_is_the_product_of_its_weights() -> None:
+    model = models.build("linear", input_dimensions=12, code_dimensions=3, seed=0)
+    x = torch.randn(5, 12)
+    product = model.decoder.linear.weight @ model.encoder.linear.weight
+    torch.testing.assert_close(model(x), x @ product.T)
+    assert torch.linalg.matrix_rank(product) == 3
+
+
+def test_the_first_weights_are_pytorchs_default_for_the_seed() -> None:
+    built = models.build("linear", input_dimensions=784, code_dimensions=32, seed=42)
+    torch.manual_seed(42)
+    encoder = torch.nn.Linear(784, 32, bias=False)
+    decoder = torch.nn.Linear(32, 784, bias=False)
+    assert torch.equal(built.encoder.linear.weight, encoder.weight)
+    assert torch.equal(built.decoder.linear.weight, decoder.weight)
+
+
+def test_building_leaves_the_global_generator_alone() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    models.build("linear", input_dimensions=5, code_dimensions=2, seed=7)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_scale_is_the_articles_to_tensor_and_normalize() -> None:
+    from torchvision.transforms.functional import normalize
+
+    images = torch.arange(256, dtype=torch.uint8).reshape(4, 1, 8, 8)
+    expected = torch.stack([normalize(image / 255, [0.5], [0.5]) for image in images])
+    x = models.scale(images)
+    assert x.dtype == torch.float32
+    assert x.shape == (4, 64)
+    torch.testing.assert_close(x, expected.flatten(1), rtol=0, atol=2e-7)
+
+
+def test_scale_goes_from_minus_one_to_one_and_unscale_goes_back() -> None:
+    images = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
+    x = models.scale(images)
+    assert (x.min().item(), x.max().item()) == (-1, 1)
+    assert torch.equal((models.unscale(x) * 255).round().to(torch.uint8), images.flatten(1))
+
+
+def test_unscale_clamps_what_is_no_pixel() -> None:
+    assert models.unscale(torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0])).tolist() == [0, 0, 0.5, 1, 1]
+
+
+def test_scale_does_not_write_into_the_images() -> None:
+    images = torch.full((1, 1, 2, 2), 7, dtype=torch.uint8)
+    models.scale(images)
+    assert images.unique().item() == 7
+
+
+def test_shapes_in_signatures_are_checked_in_the_tests() -> None:
+    import jaxtyping
+
+    with pytest.raises(jaxtyping.TypeCheckError):
+        models.scale(torch.rand(2, 1, 8, 8))
