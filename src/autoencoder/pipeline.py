@@ -4,6 +4,7 @@ A trained state is named by the key of stage `train`: whatever made DVC train ag
 """
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,15 @@ def md5(path: Path) -> str:
     """The MD5 of a file, as DVC computes it: it names content in dvc.lock and guards against nothing."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def lock_without(name: str) -> str:
+    """The text of dvc.lock without stage `name`."""
+    lock = _load(LOCK, remedy="dvc repro")
+    lock["stages"].pop(name, None)
+    text = io.StringIO()
+    YAML(typ="safe", pure=True).dump(lock, text)
+    return text.getvalue()
 
 
 def _load(path: Path, text: str | None = None, *, remedy: str) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""The model as a program that runs without this project: a `torch.export` archive with two named outputs.
+
+Exporting costs seconds of imports, so it runs in a process of its own, beside whatever else there is to do.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from autoencoder.errors import UserError
+
+PROGRAM = "model.pt2"
+ABOUT = "about.json"
+EXAMPLE = "example.npy"
+EXAMPLES = 2  # with one, torch.export would fix the size of the batch
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    """Begin to export models/autoencoder.safetensors to `folder`: see `export`."""
+    source = str(Path(__file__).parent.parent)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
+    return subprocess.Popen([sys.executable, "-m", "autoencoder.export", str(folder)], env=environment)
+
+
+def wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the export is complete. Raises UserError if it failed; it has printed why."""
+    if process.wait():
+        raise UserError(f"the model could not be exported: exit status {process.returncode}; see the lines above")
+
+
+def export(folder: Path) -> None:
+    """Write the program, which maps x [n, input] to `reconstruction` [n, input] and `code` [n, code].
+
+    Beside it: an example of x with two images, and the version of torch and the length of each output as JSON.
+    """
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+    from autoencoder import checkpoints
+    from autoencoder.models import LinearAutoencoder, scale
+
+    class Program(nn.Module):
+        def __init__(self, model: LinearAutoencoder) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            code = self.model.encode(x)
+            return {"reconstruction": self.model.decode(code), "code": code}
+
+    model, description = checkpoints.load_model()
+    x = scale(checkpoints.load_images()["test_images"][:EXAMPLES])
+    np.save(folder / EXAMPLE, x.numpy())
+    program = torch.export.export(Program(model), (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.export.save(program, folder / PROGRAM)
+    outputs = {"reconstruction": description.input_dimensions, "code": description.code_dimensions}
+    (folder / ABOUT).write_text(json.dumps({"torch": torch.__version__, "outputs": outputs}))
+
+
+if __name__ == "__main__":
+    export(Path(sys.argv[1]))

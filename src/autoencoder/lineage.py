@@ -1,0 +1,37 @@
+"""Where a state comes from: the commit, what was changed on top of it, and who started the run. Knows no MLflow."""
+
+import getpass
+import os
+import subprocess
+
+
+def commit() -> str | None:
+    """The checked-out commit, or None outside a git repository."""
+    return _git("rev-parse", "HEAD") or None
+
+
+def diff() -> str:
+    """What differs from the commit in tracked files and what is new, as a patch; empty for a clean tree.
+
+    dvc.lock is left out: DVC is writing it while the pipeline runs, and it says what came out rather than what went in.
+    """
+    return _git("diff", "HEAD", "--binary", "--", ".", ":!dvc.lock")
+
+
+def started_by() -> str:
+    """The command behind this process: `mlflow run`, `dvc exp run NAME`, `dvc repro`, or the tracker itself."""
+    if "MLFLOW_RUN_ID" in os.environ:
+        return "mlflow run"
+    if name := os.environ.get("DVC_EXP_NAME"):
+        return f"dvc exp run {name}"
+    return "dvc repro" if "DVC_STAGE" in os.environ else "autoencoder track"
+
+
+def user() -> str:
+    """The name of the account."""
+    return getpass.getuser()
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,25 @@
+"""How MLflow runs the exported program. A copy goes into every logged model: it imports nothing of this project."""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow.pytorch
+import numpy as np
+import torch
+
+
+class Autoencoder:
+    """Scaled images [n, input] as float32 in, a dict of `reconstruction` [n, input] and `code` [n, code] out."""
+
+    def __init__(self, program: torch.nn.Module) -> None:
+        self.program = program
+
+    def predict(self, data: Any, params: dict[str, Any] | None = None) -> dict[str, np.ndarray]:
+        """Reconstructions and codes of an array or a DataFrame; MLflow has checked it against the signature."""
+        x = torch.from_numpy(np.ascontiguousarray(data, dtype=np.float32))
+        with torch.no_grad():
+            return {name: output.numpy() for name, output in self.program(x).items()}
+
+
+def _load_pyfunc(path: str) -> Autoencoder:
+    return Autoencoder(mlflow.pytorch.load_model(str(Path(path).parents[1])))

@@ -1,0 +1,276 @@
+"""MLflow mirrors DVC's record: one run per trained state, found again by its training key.
+
+This is the only module that imports mlflow. Nothing is kept here that the record does not hold, so a store can be
+deleted and filled again; docs/tracking.md lists what a run carries.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from autoencoder import export, lineage, pipeline
+from autoencoder.errors import UserError
+from autoencoder.state import IMAGES, Point, State
+
+# A dead server is to fail in seconds, and MLflow reads some of these when it is imported. The caller's values win.
+for _name, _value in {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+import mlflow  # noqa: E402
+from mlflow import MlflowClient, pyfunc  # noqa: E402
+from mlflow.entities import (  # noqa: E402
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    Run,
+    RunTag,
+)
+from mlflow.exceptions import MlflowException  # noqa: E402
+from mlflow.models import Model, ModelSignature  # noqa: E402
+from mlflow.types import Schema, TensorSpec  # noqa: E402
+
+EXPERIMENT = "autoencoder"
+KEY = "autoencoder.training_key"
+FILES = "autoencoder.files"
+MODEL_MD5 = "autoencoder.model_md5"
+CURRENT = "autoencoder.workspace"
+SERVED_MODEL = Path(__file__).with_name("served_model.py")
+BATCH = 1_000  # metrics that MLflow accepts at once
+
+# What the article did: a run is named after what it does otherwise.
+ARTICLE = {
+    "seed": 42,
+    "data.name": "mnist",
+    "model.name": "linear",
+    "model.code_dimensions": 32,
+    "train.epochs": 20,
+    "train.batch_size": 32,
+    "train.optimizer": "sgd",
+    "train.learning_rate": 0.03162277660168379,
+    "train.momentum": 0.5,
+    "train.log_every": 1000,
+    "runtime.device": "auto",
+    "runtime.numerics": "portable",
+    "runtime.threads": 1,
+}
+
+
+class Store:
+    """The MLflow store that MLFLOW_TRACKING_URI names, by default `mlflow.db` in the repository's root.
+
+    Raises UserError, in seconds and in one line, when it cannot be reached.
+    """
+
+    def __init__(self) -> None:
+        self.root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
+        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        mlflow.set_tracking_uri(self.uri)
+        self.client = MlflowClient()
+        # Processes that create one database at the same time break each other's migrations.
+        with self.lock("store"), self._errors():
+            self.experiments = self.client.search_experiments()
+
+    def mirror(self, state: State) -> Run:
+        """Make the store say what `state` says, and return its run. What it says already is left alone."""
+        with self.lock(state.key), tempfile.TemporaryDirectory() as scratch, self._errors():
+            run = self._run(state) or self._create(state)
+            program = None if self._models(run) else export.start(Path(scratch))
+            self._log_parameters(run, state)
+            self._log_dataset(run, state)
+            self._log_points(run, state.curves)
+            self._log_files(run, state)
+            if program:
+                export.wait(program)
+                self._log_model(run, Path(scratch))
+            self._log_figures(run, state)
+            self._mark(run)
+            if run.info.status != "FINISHED":
+                self.client.set_terminated(run.info.run_id, "FINISHED")
+            return self.client.get_run(run.info.run_id)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Wait until no other process of this repository holds the lock `name`."""
+        folder = self.root / ".autoencoder"
+        folder.mkdir(exist_ok=True)
+        with (folder / f"{name}.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except MlflowException as error:
+            reason = " ".join(str(error).split()).replace(self.uri, _without_password(self.uri))
+            raise UserError(
+                f"MLflow store {_without_password(self.uri)}: {reason}. Nothing is lost: the results are in the "
+                "workspace. Type `dvc repro` when the store is back"
+            ) from None
+
+    def _run(self, state: State) -> Run | None:
+        """The run of `state`: that of its very model, else one whose model is not known yet."""
+        everywhere = [experiment.experiment_id for experiment in self.experiments]
+        runs = self.client.search_runs(everywhere, f"tags.`{KEY}` = '{state.key}'", order_by=["start_time ASC"])
+        models = {run.data.tags.get(MODEL_MD5): run for run in reversed(runs)}
+        return models.get(state.model_md5) or models.get(None)
+
+    def _create(self, state: State) -> Run:
+        """A new run, or the one that `mlflow run` began if it holds no results yet."""
+        tags = {KEY: state.key, "mlflow.user": lineage.user(), "autoencoder.started_by": lineage.started_by()}
+        if commit := lineage.commit():
+            tags |= {"mlflow.source.git.commit": commit, "autoencoder.dirty": str(bool(lineage.diff())).lower()}
+        if run_id := os.environ.get("MLFLOW_RUN_ID"):
+            run = self.client.get_run(run_id)
+            if KEY not in run.data.tags:
+                self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
+                self.client.update_run(run_id, name=run_name(state.params))
+                return self.client.get_run(run_id)
+        return self.client.create_run(self._experiment(), tags=tags, run_name=run_name(state.params))
+
+    def _experiment(self) -> str:
+        """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else `autoencoder`."""
+        if identifier := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+            return identifier
+        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+        with self.lock("store"):
+            found = self.client.get_experiment_by_name(name)
+            if found:
+                return str(found.experiment_id)
+            # MLflow's own default for a database is a folder below the process's, which may be a temporary one.
+            beside = None if "MLFLOW_TRACKING_URI" in os.environ else (self.root / "mlruns").as_uri()
+            return str(self.client.create_experiment(name, artifact_location=beside))
+
+    def _log_parameters(self, run: Run, state: State) -> None:
+        params = [Param(*item) for item in state.params.items() if item[0] not in run.data.params]
+        tags = {MODEL_MD5: state.model_md5} | {name: str(value) for name, value in state.knobs.items()}
+        new = [RunTag(*item) for item in tags.items() if run.data.tags.get(item[0]) != item[1]]
+        self.client.log_batch(run.info.run_id, params=params, tags=new)
+
+    def _log_dataset(self, run: Run, state: State) -> None:
+        if not (run.inputs and run.inputs.dataset_inputs):
+            source = json.dumps({"uri": IMAGES, "md5": state.data_md5})
+            dataset = Dataset(state.params["data.name"], state.data_md5, "dvc", source)
+            tags = [InputTag("mlflow.data.context", "training")]
+            self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
+
+    def _log_points(self, run: Run, points: Iterable[Point]) -> None:
+        run_id = run.info.run_id
+        names = {point.name for point in points} & set(run.data.metrics)
+        there = {(name, metric.step) for name in names for metric in self.client.get_metric_history(run_id, name)}
+        now = time.time_ns() // 1_000_000
+        new = [Metric(p.name, p.value, now, p.step) for p in points if (p.name, p.step) not in there]
+        for first in range(0, len(new), BATCH):
+            self.client.log_batch(run_id, metrics=new[first : first + BATCH])
+
+    def _log_figures(self, run: Run, state: State) -> None:
+        """The final numbers, linked to the model and the data they are about."""
+        model_id = self._models(run)[0]
+        now = time.time_ns() // 1_000_000
+        new = [
+            Metric(name, value, now, 0, model_id, state.params["data.name"], state.data_md5, run.info.run_id)
+            for name, value in state.figures.items()
+            if run.data.metrics.get(name) != value
+        ]
+        self.client.log_batch(run.info.run_id, metrics=new)
+
+    def _log_files(self, run: Run, state: State) -> None:
+        run_id = run.info.run_id
+        wanted = {str(path): pipeline.md5(path) for path in state.files}
+        wanted |= {
+            name: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+            for name, text in state.documents.items()
+        }
+        there = json.loads(run.data.tags.get(FILES, "{}"))
+        new = {name for name, md5 in wanted.items() if there.get(name) != md5}
+        for path in state.files:
+            if str(path) in new:
+                self.client.log_artifact(run_id, str(path), str(path.parent))
+        for name, text in state.documents.items():
+            if name in new:
+                self.client.log_text(run_id, text, name)
+        if new:
+            self.client.set_tag(run_id, FILES, json.dumps(wanted))
+
+    def _models(self, run: Run) -> list[str]:
+        """The ids of the run's complete models: one, or none yet."""
+        outputs = self.client.get_run(run.info.run_id).outputs
+        return [model.model_id for model in outputs.model_outputs] if outputs else []
+
+    def _log_model(self, run: Run, folder: Path) -> None:
+        """Log the exported program. It becomes the run's output last: a model cut short is none, and stays unseen."""
+        experiment, run_id = run.info.experiment_id, run.info.run_id
+        for model in self.client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
+            self.client.delete_logged_model(model.model_id)
+        model = self.client.create_logged_model(experiment, "autoencoder", run_id, params=run.data.params)
+        save_model(folder, folder / "model", Model(run_id=run_id, model_id=model.model_id))
+        self.client.log_model_artifacts(model.model_id, str(folder / "model"))
+        self.client.finalize_logged_model(model.model_id, "READY")
+        self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+
+    def _mark(self, run: Run) -> None:
+        """Let this run alone carry the tag that it is the state of this workspace. A DVC experiment's copy is none."""
+        if Path.cwd() != self.root:
+            return
+        workspace = f"{lineage.user()}@{socket.gethostname()}:{self.root}"
+        everywhere = [experiment.experiment_id for experiment in self.experiments]
+        for other in self.client.search_runs(everywhere, f"tags.`{CURRENT}` = '{workspace}'"):
+            if other.info.run_id != run.info.run_id:
+                self.client.delete_tag(other.info.run_id, CURRENT)
+        if run.data.tags.get(CURRENT) != workspace:
+            self.client.set_tag(run.info.run_id, CURRENT, workspace)
+
+
+def save_model(exported: Path, path: Path, model: Model) -> None:
+    """Write the exported program as an MLflow model, loadable by `mlflow.pyfunc` and `mlflow.pytorch`, to `path`."""
+    example = np.load(exported / export.EXAMPLE)
+    inputs = Schema([TensorSpec(example.dtype, (-1, example.shape[1]))])
+    about = json.loads((exported / export.ABOUT).read_text())
+    outputs = Schema([TensorSpec(example.dtype, (-1, size), name) for name, size in about["outputs"].items()])
+    pyfunc.save_model(
+        str(path),
+        loader_module=SERVED_MODEL.stem,
+        data_path=str(exported / export.PROGRAM),
+        code_paths=[str(SERVED_MODEL)],
+        mlflow_model=model,
+        signature=ModelSignature(inputs, outputs),
+        input_example=example,
+        pip_requirements=[f"{name}=={version(name).partition('+')[0]}" for name in ("mlflow", "numpy", "torch")],
+    )
+    model.add_flavor("pytorch", model_data="data", pytorch_version=about["torch"], code=None)
+    model.save(str(path / "MLmodel"))
+
+
+def run_name(params: dict[str, Any]) -> str:
+    """What a state does otherwise than the article, such as `code_dimensions=16 learning_rate=0.01`."""
+    differences = [
+        f"{name.removesuffix('.name').rpartition('.')[2]}={value}"
+        for name, value in params.items()
+        if ARTICLE.get(name) != value
+    ]
+    return " ".join(differences) or "article"
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
