@@ -1,5 +1,6 @@
 """Gradient descent on the mean squared error of output against input. Nothing here prints, saves or tracks."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ class Training:
             for (epoch, batch), mse in zip(places, state["steps"].tolist(), strict=False)
         ]
 
-    def _learn_chunk(self, batches: tuple[Int64[Tensor, " batch"], ...]) -> None:
+    def _learn_chunk(self, batches: tuple[Int64[Tensor, " _"], ...]) -> None:
         deadline = time.monotonic() + CHUNK_SECONDS
         for indices in batches:
             self.losses[self.batch] = self.learn(self.train_images.index_select(0, indices))
@@ -159,11 +160,7 @@ class Training:
         losses = self.losses[first : self.batch].tolist()
         epoch = len(self.history) + 1
         for batch, loss in enumerate(losses, first):
-            if not abs(loss) < float("inf"):
-                raise UserError(
-                    f"training diverged: expected a finite loss, found {loss} in epoch {epoch}, batch {batch} "
-                    f"(learning rate {self.learning_rate}); lower train.learning_rate"
-                )
+            self._check(loss, f"epoch {epoch}, batch {batch}")
         before = len(self.history) * len(self.losses)
         steps = [
             Step(before + batch, epoch, loss) for batch, loss in enumerate(losses, first) if batch % self.log_every == 0
@@ -171,13 +168,21 @@ class Training:
         self.steps += steps
         return steps
 
-    def _finish_epoch(self, batches: tuple[Int64[Tensor, " batch"], ...]) -> Epoch:
+    def _finish_epoch(self, batches: tuple[Int64[Tensor, " _"], ...]) -> Epoch:
         sizes = torch.tensor([len(indices) for indices in batches], dtype=torch.float64)
         train_mse = (self.losses.cpu().double() * sizes).sum().item() / len(self.train_images)
         test_mse = mean_squared_error(self.model, self.test_images, TEST_BATCH)
+        self._check(test_mse, f"the test after epoch {len(self.history) + 1}, batch {self.batch - 1}")
         self.history.append(Epoch(len(self.history) + 1, train_mse, test_mse))
         self.batch = 0
         return self.history[-1]
+
+    def _check(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"training diverged: expected a finite loss, found {loss} in {where} "
+                f"(learning rate {self.learning_rate}); lower train.learning_rate"
+            )
 
 
 def learner(model: LinearAutoencoder, optimizer: torch.optim.Optimizer) -> Learn:
