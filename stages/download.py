@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from autoencoder import checkpoints, datasets, params
+from autoencoder import params
 
 OFFLINE = Path(".autoencoder/no-mirror")  # tells `make` that no address could be reached, and nothing else went wrong
 
@@ -17,6 +17,9 @@ def download() -> None:
     AUTOENCODER_MIRROR (a directory or URL with the set's files) is asked before the public mirrors.
     """
     name = params.load().data.name
+
+    from autoencoder import checkpoints, datasets
+
     try:
         images = datasets.load(name, os.environ.get("AUTOENCODER_MIRROR"))
     except datasets.NoMirrorError:

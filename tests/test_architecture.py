@@ -1,0 +1,185 @@
+"""Who imports whom, and whether dvc.yaml, params.yaml and README.md say the same as the code."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+PACKAGE = ROOT / "src" / "autoencoder"
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+DVC: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")
+STAGES = sorted(DVC["stages"])
+PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
+
+# Which modules may name a package in an import statement, wherever it stands.
+MAY_NAME = {
+    "click": {"entry", "cli"},
+    "dvc": set(),
+    "matplotlib": {"figures"},
+    "mlflow": {"tracking", "served_model"},
+    "pydantic": {"params"},
+    "sklearn": {"datasets"},
+    "torchvision": {"datasets"},
+}
+# Which modules may have a package loaded, by whatever they import, once they are imported themselves.
+CORE = {"models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "resume"}
+MLFLOW = {"tracking", "served_model"}
+MAY_LOAD = {
+    "click": {"entry", "cli"} | MLFLOW,
+    "dvc": set(),
+    "matplotlib": {"figures"} | MLFLOW,
+    "mlflow": MLFLOW,
+    "sklearn": MLFLOW,
+    "torch": CORE | MLFLOW,
+    "torchvision": set(),
+}
+
+
+def trees() -> dict[str, ast.Module]:
+    """The source of every module and stage, by path from the root."""
+    paths = [*PACKAGE.glob("*.py"), *(ROOT / "stages").glob("*.py")]
+    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in paths}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Dotted names of all that a source imports, lazily or not: `from a import b` gives a and a.b, "b.py" a module."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and node.value in {f"{module}.py" for module in MODULES}:
+            names.add(f"autoencoder.{str(node.value).removesuffix('.py')}")
+    return names
+
+
+def needed(path: str, sources: dict[str, ast.Module]) -> set[str]:
+    """`path` and all files of the package that it imports, directly or through others."""
+    found: set[str] = set()
+    todo = {path}
+    while todo:
+        found |= todo
+        names = set().union(*(imported(sources[path]) for path in todo))
+        files = {f"src/{name.replace('.', '/')}.py" for name in names} | {
+            f"src/{name.replace('.', '/')}/__init__.py" for name in names
+        }
+        todo = {file for file in files if file in sources} - found
+    return found
+
+
+def may_load(module: str) -> frozenset[str]:
+    return frozenset(package for package, modules in MAY_LOAD.items() if module in modules)
+
+
+def loaded(modules: Iterable[str], *paths: Path) -> set[str]:
+    """Which of the packages in MAY_LOAD a fresh interpreter has loaded once it has imported `modules`."""
+    program = f"""
+import json, sys
+sys.path[:0] = {[str(path) for path in paths]}
+import {", ".join(modules)}
+print(json.dumps(list(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return set(MAY_LOAD) & set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    sorted({may_load(module) for module in MODULES}, key=sorted),
+    ids=lambda allowed: "+".join(sorted(allowed)),
+)
+def test_modules_load_only_what_they_may(allowed: frozenset[str]) -> None:
+    modules = [f"autoencoder.{module}" for module in MODULES if may_load(module) == allowed]
+    assert loaded(modules, ROOT / "src") <= allowed
+
+
+def test_stages_load_no_heavy_package_before_they_run() -> None:
+    assert loaded(STAGES, ROOT / "src", ROOT / "stages") == {"click"}
+
+
+def test_what_a_module_loads_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "sneaky.py").write_text("import indirect")
+    (tmp_path / "indirect.py").write_text("import click.utils")
+    assert loaded(["sneaky"], tmp_path) == {"click"}
+
+
+@pytest.mark.parametrize("package", MAY_NAME)
+def test_a_package_is_named_only_where_it_may_be(package: str) -> None:
+    naming = {
+        Path(path).stem
+        for path, tree in trees().items()
+        if path.startswith("src/") and package in {name.partition(".")[0] for name in imported(tree)}
+    }
+    assert naming == MAY_NAME[package]
+
+
+def test_stages_do_not_import_each_other() -> None:
+    for path, tree in trees().items():
+        if path.startswith("stages/"):
+            assert not imported(tree) & set(STAGES)
+
+
+def test_the_library_does_not_import_stages() -> None:
+    for path, tree in trees().items():
+        if path.startswith("src/"):
+            assert not {name.partition(".")[0] for name in imported(tree)} & {"stages", *STAGES}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_exactly_the_modules_that_it_imports(stage: str) -> None:
+    sources = trees()
+    expected = needed("stages/__main__.py", sources) | needed(f"stages/{stage}.py", sources)
+    deps = DVC["stages"][stage]["deps"]
+    assert {dep for dep in deps if dep.endswith(".py")} == expected
+    assert deps == sorted(deps)
+
+
+def test_lazy_and_indirect_imports_are_seen() -> None:
+    sources = {
+        "stages/a.py": ast.parse("def a():\n    from autoencoder import b"),
+        "src/autoencoder/__init__.py": ast.parse(""),
+        "src/autoencoder/b.py": ast.parse("if True:\n    import autoencoder.c"),
+        "src/autoencoder/c.py": ast.parse("from autoencoder.d import x"),
+        "src/autoencoder/d.py": ast.parse("x = 1"),
+        "src/autoencoder/unused.py": ast.parse(""),
+    }
+    assert needed("stages/a.py", sources) == set(sources) - {"src/autoencoder/unused.py"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_exactly_the_params_that_it_reads(stage: str) -> None:
+    source = (ROOT / "stages" / f"{stage}.py").read_text()
+    read = set(re.findall(r"(?:settings|params\.load\(\))\.(\w+(?:\.\w+)?)", source))
+    declared = DVC["stages"][stage].get("params", [])
+    for name in declared:
+        section, _, key = name.partition(".")
+        assert not key or key in PARAMS[section], f"{name} is not in params.yaml"
+        assert any(f"{path}.".startswith(f"{name}.") for path in read), f"{stage} does not read {name}"
+    for path in read:
+        assert any(f"{path}.".startswith(f"{name}.") for name in declared), f"{stage} reads {path}"
+
+
+def test_every_section_of_params_yaml_is_a_param_of_a_stage() -> None:
+    declared = {name.partition(".")[0] for stage in DVC["stages"].values() for name in stage.get("params", [])}
+    assert declared == set(PARAMS)
+
+
+def test_all_that_a_stage_writes_is_read_by_another_and_nothing_else() -> None:
+    written = {
+        next(iter(out)) if isinstance(out, dict) else out
+        for stage in DVC["stages"].values()
+        for kind in ("outs", "metrics", "plots")
+        for out in stage.get(kind, [])
+    }
+    read = {dep for stage in DVC["stages"].values() for dep in stage["deps"] if not dep.endswith(".py")}
+    assert read == written
