@@ -40,8 +40,8 @@ def met(make: Make, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[lis
     """The numbers of the images as training met them, batch by batch; no model learns from them."""
     batches: list[list[int]] = []
 
-    def learn(images: Tensor) -> Tensor:
-        batches.append(images.flatten().tolist())
+    def learn(x: Tensor) -> Tensor:
+        batches.append(((x + 1) * 255 / 2).round().int().flatten().tolist())
         return torch.zeros(())
 
     monkeypatch.setattr(training, "learner", lambda *_: learn)
@@ -78,8 +78,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(make: Make
 @OPTIMIZERS
 def test_the_size_of_the_chunks_changes_nothing(make: Make, monkeypatch: pytest.MonkeyPatch, optimizer: str) -> None:
     runs = []
-    for batches, seconds in ((1, 10.0), (7, 10.0), (50, 0.0), (1000, 10.0)):
-        monkeypatch.setattr(training, "CHUNK_BATCHES", batches)
+    for images, seconds in ((1, 10.0), (230, 10.0), (1_600, 0.0), (32_000, 10.0)):
+        monkeypatch.setattr(training, "CHUNK_IMAGES", images)
         monkeypatch.setattr(training, "CHUNK_SECONDS", seconds)
         runs.append(make(optimizer=optimizer))
         finish(runs[-1])
@@ -175,7 +175,7 @@ def test_both_ways_to_learn_follow_the_gradient_in_float64(batch: int, inputs: i
     for learner in (training.autograd, training.linear_sgd):
         model = models.build("linear", input_dimensions=inputs, code_dimensions=code, seed=seed)
         learn = learner(model, torch.optim.SGD(model.parameters(), 0.1, 0.5))
-        loss = learn(images)
+        loss = learn(models.scale(images))
         assert loss.item() == pytest.approx(error.square().mean().item(), rel=1e-4, abs=1e-6)
         torch.testing.assert_close(model.encoder.linear.weight.double(), expected_enc, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(model.decoder.linear.weight.double(), expected_dec, rtol=1e-4, atol=1e-5)

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64, UInt8
-from torch import Tensor
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from autoencoder.errors import UserError
 from autoencoder.evaluation import mean_squared_error
 from autoencoder.models import LinearAutoencoder, scale
 
-# Batches between two looks at the losses, and seconds after which a slow model is looked at all the same. The hot loop
-# in between never waits for the device. Neither number changes a result.
-CHUNK_BATCHES = 50
+# Images that are gathered at a time (a batch at least), and seconds after which a slow model's losses are looked at all
+# the same. The hot loop in between never waits for the device. Neither number changes a result.
+CHUNK_IMAGES = 1_600
 CHUNK_SECONDS = 0.25
 TEST_BATCH = 1_000
 
@@ -49,7 +49,8 @@ class Progress:
     finished: Epoch | None
 
 
-Learn = Callable[[UInt8[Tensor, "batch *image"]], Float[Tensor, ""]]
+# Takes one step of gradient descent on a batch of scaled images; returns the loss as it was before the step.
+Learn = Callable[[Float[Tensor, "batch input"]], Float[Tensor, ""]]
 
 
 class Training:
@@ -76,12 +77,13 @@ class Training:
         self.train_images = images["train_images"].to(device)
         self.test_images = images["test_images"].to(device)
         self.epochs, self.batch_size, self.log_every = epochs, batch_size, log_every
+        self.chunk = max(CHUNK_IMAGES // batch_size, 1) * batch_size
         self.learning_rate = learning_rate
         self.optimizer: torch.optim.Optimizer
         if optimizer == "sgd":
-            self.optimizer = torch.optim.SGD(model.parameters(), learning_rate, momentum)
+            self.optimizer = torch.optim.SGD(model.parameters(), learning_rate, momentum, fused=True)
         else:
-            self.optimizer = torch.optim.Adam(model.parameters(), learning_rate)
+            self.optimizer = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
         self.learn = learner(self.model, self.optimizer)
         self.order = torch.Generator().manual_seed(seed).get_state()  # as of the start of the epoch
         self.losses = torch.zeros(-(-len(self.train_images) // batch_size), device=device)
@@ -95,14 +97,13 @@ class Training:
         while len(self.history) < self.epochs:
             generator.set_state(self.order)
             order = torch.randperm(len(self.train_images), generator=generator).to(self.train_images.device)
-            batches = order.split(self.batch_size)
             finished = None
             while finished is None:
                 first = self.batch
-                self._learn_chunk(batches[first : first + CHUNK_BATCHES])
+                self._learn_chunk(order[first * self.batch_size :][: self.chunk])
                 steps = self._look_at_losses(first)
-                if self.batch == len(batches):
-                    finished = self._finish_epoch(batches)
+                if self.batch == len(self.losses):
+                    finished = self._finish_epoch()
                     self.order = generator.get_state()
                 epoch = len(self.history) + (finished is None)
                 seen = len(order) if finished else self.batch * self.batch_size
@@ -148,13 +149,16 @@ class Training:
             for (epoch, batch), mse in zip(places, state["steps"].tolist(), strict=False)
         ]
 
-    def _learn_chunk(self, batches: tuple[Int64[Tensor, " _"], ...]) -> None:
+    def _learn_chunk(self, indices: Int64[Tensor, " n"]) -> None:
+        """Take steps on these images, which are gathered and scaled all at once, until all are seen or time is up."""
         deadline = time.monotonic() + CHUNK_SECONDS
-        for indices in batches:
-            self.losses[self.batch] = self.learn(self.train_images.index_select(0, indices))
-            self.batch += 1
+        losses = []
+        for x in scale(self.train_images.index_select(0, indices)).split(self.batch_size):
+            losses.append(self.learn(x))
             if time.monotonic() > deadline:
-                return
+                break
+        torch.stack(losses, out=self.losses[self.batch : self.batch + len(losses)])
+        self.batch += len(losses)
 
     def _look_at_losses(self, first: int) -> list[Step]:
         losses = self.losses[first : self.batch].tolist()
@@ -168,8 +172,9 @@ class Training:
         self.steps += steps
         return steps
 
-    def _finish_epoch(self, batches: tuple[Int64[Tensor, " _"], ...]) -> Epoch:
-        sizes = torch.tensor([len(indices) for indices in batches], dtype=torch.float64)
+    def _finish_epoch(self) -> Epoch:
+        sizes = torch.full(self.losses.shape, self.batch_size, dtype=torch.float64)
+        sizes[-1] = len(self.train_images) - self.batch_size * (len(sizes) - 1)
         train_mse = (self.losses.cpu().double() * sizes).sum().item() / len(self.train_images)
         test_mse = mean_squared_error(self.model, self.test_images, TEST_BATCH)
         self._check(test_mse, f"the test after epoch {len(self.history) + 1}, batch {self.batch - 1}")
@@ -185,16 +190,17 @@ class Training:
             )
 
 
-def learner(model: LinearAutoencoder, optimizer: torch.optim.Optimizer) -> Learn:
-    """The fastest way there is to take one step of `optimizer` on `model`."""
-    return linear_sgd(model, optimizer) if isinstance(optimizer, torch.optim.SGD) else autograd(model, optimizer)
+def learner(model: nn.Module, optimizer: torch.optim.Optimizer) -> Learn:
+    """The fastest way there is to take one step of `optimizer` on `model`; any pair can go by `autograd`."""
+    if type(model) is LinearAutoencoder and type(optimizer) is torch.optim.SGD:
+        return linear_sgd(model, optimizer)
+    return autograd(model, optimizer)
 
 
-def autograd(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Learn:
-    """One step of any optimizer on any model."""
+def autograd(model: nn.Module, optimizer: torch.optim.Optimizer) -> Learn:
+    """Steps of any optimizer on any model."""
 
-    def learn(images: UInt8[Tensor, "batch *image"]) -> Float[Tensor, ""]:
-        x = scale(images)
+    def learn(x: Float[Tensor, "batch input"]) -> Float[Tensor, ""]:
         loss = mse_loss(model(x), x)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -205,25 +211,24 @@ def autograd(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Learn:
 
 
 def linear_sgd(model: LinearAutoencoder, optimizer: torch.optim.SGD) -> Learn:
-    """One step of SGD with momentum on the linear model: the same as `autograd`, its gradients derived by hand.
+    """Steps of SGD with momentum on the linear model: the same as `autograd`, its gradients derived by hand.
 
     With h = x W_encᵀ, e = h W_decᵀ - x and c = 2 / (batch · input), the gradients of mean(e²) are
     c eᵀh for W_dec and c (e W_dec)ᵀx for W_enc. The momentum buffers are the optimizer's own.
     """
-    encoder, decoder = model.encoder.linear.weight, model.decoder.linear.weight
+    weights = model.encoder.linear.weight, model.decoder.linear.weight
+    encoder, decoder = (weight.detach() for weight in weights)  # the same memory, unseen by autograd
+    momenta = [optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight)) for weight in weights]
     (group,) = optimizer.param_groups
-    for weight in (encoder, decoder):
-        optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
 
-    @torch.no_grad()
-    def learn(images: UInt8[Tensor, "batch *image"]) -> Float[Tensor, ""]:
-        x = scale(images)
+    def learn(x: Float[Tensor, "batch input"]) -> Float[Tensor, ""]:
         code = x @ encoder.T
-        error = torch.addmm(x, code, decoder.T, beta=-1)
+        error = (code @ decoder.T).sub_(x)
         error_of_code = error @ decoder
         c = 2 / error.numel()
-        for weight, left, right in ((decoder, error, code), (encoder, error_of_code, x)):
-            momentum = optimizer.state[weight]["momentum_buffer"]
+        for weight, momentum, left, right in zip(
+            (encoder, decoder), momenta, (error_of_code, error), (x, code), strict=True
+        ):
             momentum.addmm_(left.T, right, beta=group["momentum"], alpha=c)
             weight.add_(momentum, alpha=-group["lr"])
         return error.square_().mean()
