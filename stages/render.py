@@ -29,29 +29,20 @@ def render() -> None:
     with torch.no_grad():
         codes = model.encode(models.scale(images))
         rebuilt = model.decode(codes)
-    history = records.read_csv(records.TRAINING)
-    angles = records.read_csv(records.ANGLES)
-    applies = settings.data.name == published.DATASET and k == published.CODE_DIMENSIONS
+    history, angles = records.read_csv(records.TRAINING), records.read_csv(records.ANGLES)
+    captured = sum(row["cosine_squared"] for row in angles)
+    article = settings.data.name == published.DATASET and k == published.CODE_DIMENSIONS
+    printed = published.TEST_LOSSES if article else ()
+    shape = description.image_shape
     with figures.style():
         drawn = {
+            "code": figures.code(images[:1], codes[:1], rebuilt[:1]),
+            "decoder_weights": figures.weights(decoder.T, shape, "Decoder weights: what each unit draws"),
+            "encoder_weights": figures.weights(encoder, shape, "Encoder weights: what each unit looks for"),
+            "principal_angles": figures.principal_angles(angles),
             "reconstructions": figures.reconstructions(images, rebuilt, labels, k),
-            "code": figures.code(images[0], codes[0], rebuilt[0]),
-            "encoder_weights": figures.weights(
-                encoder, description.image_shape, "What the units of the encoder look for"
-            ),
-            "decoder_weights": figures.weights(
-                decoder.T, description.image_shape, "What the units of the decoder draw"
-            ),
-            "weight_products": figures.weight_products(encoder, decoder, optimum.axes[:, :k]),
-            "training_curve": figures.training_curve(
-                [row["train_mse"] for row in history],
-                [row["test_mse"] for row in history],
-                optimum.test_mse[k].item(),
-                published.TEST_LOSSES if applies else (),
-            ),
-            "principal_angles": figures.principal_angles(
-                [row["degrees"] for row in angles], sum(row["cosine_squared"] for row in angles)
-            ),
+            "training_curve": figures.training_curve(history, optimum.test_mse[k].item(), printed),
+            "weight_products": figures.weight_products(encoder, decoder, optimum.axes[:, :k], captured),
         }
         for name, figure in drawn.items():
             files.write_atomically(FIGURES / f"{name}.png", figures.png(figure))

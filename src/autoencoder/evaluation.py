@@ -7,11 +7,9 @@ import torch
 from jaxtyping import Float64, UInt8
 from torch import Tensor, nn
 
+from autoencoder import published
 from autoencoder.models import LinearAutoencoder, scale
 from autoencoder.pca import Optimum, principal_cosines
-
-# The article divides the sum of the batches' means by the number of images, with test batches of 100.
-PUBLISHED_DIVISOR = 100
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def evaluate(
         figures[split] = {
             "mse": mse,
             "mse_unit": mse / 4,
-            "loss_as_published": mse / PUBLISHED_DIVISOR,
+            "loss_as_published": mse / published.DIVISOR,
             "optimum_mse": uncentred[code_dimensions].item(),
             "ratio_to_optimum": mse / uncentred[code_dimensions].item(),
             "centred_optimum_mse": centred[code_dimensions].item(),

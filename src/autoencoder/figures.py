@@ -13,14 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from autoencoder import published
 from autoencoder.models import scale, unscale
 
-WIDTH = 8.0  # inches
-PAPER_GAP = 0.12  # between two images of a mosaic, in widths of an image
+WIDTH = 8.0  # inches, as are all lengths below
+MARGIN = 0.1
 INK, GREY, BLUE, ORANGE = "#222222", "#8a8a8a", "#1f5fa8", "#e08214"
-LEGIBLE = 128  # numbers in one picture
+LEGIBLE = 128  # so many numbers can be read in a picture of a code
+CELLS = 250  # so many cells of a heat map can be seen along an edge
 SIGNED = "RdBu_r"  # blue below zero, white at zero, red above
 
 
@@ -42,6 +44,7 @@ def style() -> Iterator[None]:
                 "axes.spines.right": False,
                 "axes.titlesize": 10,
                 "axes.titlelocation": "left",
+                "axes.titlepad": 5,
                 "axes.labelcolor": INK,
                 "text.color": INK,
                 "xtick.color": INK,
@@ -79,195 +82,238 @@ def reconstructions(
     labels: UInt8[Tensor, " n"],
     code_dimensions: int,
 ) -> Figure:
-    """Original, reconstruction and their difference, one column per image."""
+    """Original, reconstruction and their difference, one column per image, with the class above and the error below."""
     n, inputs = reconstruction.shape
     x = scale(images)
     original, rebuilt = unscale(x), unscale(reconstruction)
-    errors = (reconstruction - x).square().mean(1)
-    figure = _figure(f"{inputs} pixels, rebuilt from {_count(code_dimensions, 'number')}", 3.05, WIDTH * max(1, n / 10))
-    top, middle, bottom = figure.subplots(3, 1)
-    for axes, pixels, name in ((top, original, "original"), (middle, rebuilt, "reconstruction")):
-        _mosaic(axes, _stack(pixels, images), n, cmap="gray", limits=(0, 1))
+    strips = [_mosaic(_pictures(pixels, images.shape), n) for pixels in (original, rebuilt, rebuilt - original)]
+    height, width = strips[0].shape
+    left, top, strip_width, gap = 1.25, 0.68, 0.62 * n - 0.07, 0.09
+    strip_height = strip_width * height / width
+    figure = _figure(
+        f"{inputs} pixels, rebuilt from {_count(code_dimensions, 'number')}",
+        top + 3 * (strip_height + gap) + 0.42,
+        max(5.0, left + strip_width + 0.65),
+    )
+    for row, (strip, name) in enumerate(zip(strips, ("original", "reconstruction", "difference"), strict=True)):
+        axes = _place(figure, left, top + row * (strip_height + gap), strip_width, strip_height)
+        signed = name == "difference"
+        picture = _show(axes, strip, SIGNED if signed else "gray", (-1 if signed else 0, 1))
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
-    heat = _mosaic(bottom, _stack(rebuilt - original, images), n, cmap=SIGNED, limits=(-1, 1))
-    bottom.set_ylabel("difference", rotation=0, ha="right", va="center")
-    centres = _centres(images, n)
-    top.set_xticks(centres, [str(label) for label in labels.tolist()])
-    top.tick_params(labeltop=True, labelbottom=False, length=0)
-    bottom.set_xticks(centres, [f"{error:.3f}" for error in errors.tolist()])
-    bottom.tick_params(length=0)
-    bottom.set_xlabel("mean squared error of the image, pixels scaled to [−1, 1]")
-    figure.colorbar(heat, ax=[top, middle, bottom], shrink=0.33, anchor=(0, 0), aspect=9, ticks=[-1, 0, 1])
+        if row == 0:
+            _label_columns(axes, [str(label) for label in labels.tolist()], images.shape[-1])
+            axes.tick_params(labeltop=True, labelbottom=False)
+    errors = (reconstruction - x).square().mean(1)
+    _label_columns(axes, [f"{error:.3f}" for error in errors.tolist()], images.shape[-1])
+    axes.set_xlabel("mean squared error of the image, pixels scaled to [−1, 1]")
+    bar = _place(figure, left + strip_width + MARGIN, top + 2 * (strip_height + gap), 0.09, strip_height)
+    figure.colorbar(picture, bar, ticks=[-1, 0, 1])
     return figure
 
 
 def code(
-    image: UInt8[Tensor, "channels height width"],
-    code: Float[Tensor, " code"],
-    reconstruction: Float[Tensor, " input"],
+    image: UInt8[Tensor, "1 channels height width"],
+    code: Float[Tensor, "1 code"],
+    reconstruction: Float[Tensor, "1 input"],
 ) -> Figure:
     """An image, its code as numbers in a picture, and its reconstruction."""
-    inputs, dimensions = len(reconstruction), len(code)
-    batch = image.unsqueeze(0)
-    figure = _figure(
-        f"{inputs} pixels → {_count(dimensions, 'number')}: {inputs / dimensions:.3g}-fold compression",
-        2.9,
+    inputs, dimensions = reconstruction.numel(), code.numel()
+    title = f"{inputs} pixels → {_count(dimensions, 'number')}: {inputs / dimensions:.3g}-fold compression"
+    figure = _figure(title, 2.55)
+    side, gap, top = 1.75, 0.45, 0.7
+    panels = (
+        (MARGIN, "original", unscale(scale(image))),
+        (WIDTH - MARGIN - side, r"reconstruction, $W_\mathrm{dec}\,$code", unscale(reconstruction)),
     )
-    left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.9, 1))
-    for axes, pixels, name in (
-        (left, unscale(scale(batch)), "original"),
-        (right, unscale(reconstruction), "reconstruction"),
-    ):
-        _mosaic(axes, _stack(pixels.reshape(1, -1), batch), 1, cmap="gray", limits=(0, 1))
+    for left, name, pixels in panels:
+        axes = _place(figure, left, top, side, side)
+        _show(axes, _pictures(pixels, image.shape)[0], "gray", (0, 1))
         axes.set_title(name)
-    columns = math.ceil(math.sqrt(2 * dimensions)) if dimensions > 1 else 1
-    rows = math.ceil(dimensions / columns)
-    cells = torch.full((rows * columns,), torch.nan)
-    cells[:dimensions] = code
-    limit = code.abs().max().item()
-    middle.imshow(cells.reshape(rows, columns).numpy(), cmap=SIGNED, vmin=-limit, vmax=limit, aspect=0.62)
-    _bare(middle)
-    middle.set_title("its code")
-    for index, value in enumerate(code.tolist()):
-        if dimensions <= LEGIBLE:
-            middle.text(
-                index % columns,
-                index // columns,
-                f"{value:.1f}",
-                ha="center",
-                va="center",
-                size=min(10, 80 / columns),
-                color="white" if abs(value) > 0.6 * limit else INK,
-            )
+    left = MARGIN + side + gap
+    axes = _place(figure, left, top, WIDTH - 2 * left, side)
+    _show_code(axes, code[0], WIDTH - 2 * left)
+    for x in (left - gap / 2, WIDTH - left + gap / 2):
+        figure.text(x / figure.get_figwidth(), 1 - (top + side / 2) / figure.get_figheight(), "→", size=16, ha="center")
     return figure
 
 
+def _show_code(axes: Axes, code: Float[Tensor, " code"], width: float) -> None:
+    columns = _columns(len(code))
+    cells = torch.full((math.ceil(len(code) / columns) * columns,), torch.nan)
+    cells[: len(code)] = code
+    limit = code.abs().max().item()
+    _show(axes, cells.reshape(-1, columns), SIGNED, (-limit, limit))
+    axes.set_aspect("auto")
+    axes.set_title(r"code, $W_\mathrm{enc}\,$original")
+    texts = [f"{value:z.1f}".replace("-", "−") for value in code.tolist()]
+    if len(code) > LEGIBLE:
+        axes.set_xlabel(f"{len(code)} numbers between −{limit:.1f} and {limit:.1f}")
+        return
+    size = min(10.0, 72 * width / columns / (0.75 * max(map(len, texts))))
+    for index, (text, value) in enumerate(zip(texts, code.tolist(), strict=True)):
+        colour = "white" if abs(value) > 0.6 * limit else INK
+        axes.text(index % columns, index // columns, text, ha="center", va="center", size=size, color=colour)
+
+
 def weights(units: Float[Tensor, "code input"], image_shape: tuple[int, int, int], title: str) -> Figure:
-    """The weights of each unit as an image, on one scale."""
-    columns = math.ceil(math.sqrt(2 * len(units)))
-    rows = math.ceil(len(units) / columns)
-    figure = _figure(title, 0.8 + 0.86 * WIDTH * rows / columns)
-    axes = figure.subplots()
+    """The weights of each unit as an image, all on one scale."""
+    columns = _columns(len(units))
+    mosaic = _mosaic(_pictures(units, image_shape), columns)
+    height, width = mosaic.shape
+    top, mosaic_width = 0.45, min(2.0 * columns, WIDTH - MARGIN - 0.85)
+    mosaic_height = mosaic_width * height / width
+    figure = _figure(title, top + mosaic_height + MARGIN)
     limit = units.abs().max().item()
-    heat = _mosaic(axes, _stack(units, units.reshape(-1, *image_shape)), columns, cmap=SIGNED, limits=(-limit, limit))
-    _bare(axes)
-    figure.colorbar(heat, ax=axes, aspect=30)
+    picture = _show(_place(figure, MARGIN, top, mosaic_width, mosaic_height), mosaic, SIGNED, (-limit, limit))
+    figure.colorbar(picture, _place(figure, 2 * MARGIN + mosaic_width, top, 0.12, mosaic_height))
     return figure
 
 
 def weight_products(
-    encoder: Float[Tensor, "code input"], decoder: Float[Tensor, "input code"], principal: Float64[Tensor, "input code"]
+    encoder: Float[Tensor, "code input"],
+    decoder: Float[Tensor, "input code"],
+    principal: Float64[Tensor, "input code"],
+    captured: float,
 ) -> Figure:
-    """W_dec W_enc beside the projector V Vᵀ that it would be at the optimum, and W_enc W_dec."""
-    product = decoder.double() @ encoder.double()
-    projector = principal @ principal.T
-    inner = encoder.double() @ decoder.double()
-    distance = ((product - projector).norm() / projector.norm()).item()
-    figure = _figure(f"The learned map is {distance:.0%} of the projector's norm away from the PCA projector", 3.2)
-    panels = figure.subplots(1, 3)
-    limit = projector.abs().quantile(0.995).item()
-    for axes, matrix, name in zip(
-        panels,
-        (product, projector, inner),
-        (
-            r"$W_\mathrm{dec} W_\mathrm{enc}$",
-            r"$V V^\mathsf{T}$, the PCA projector",
-            r"$W_\mathrm{enc} W_\mathrm{dec}$",
-        ),
-        strict=True,
-    ):
-        if matrix is inner:
-            limit = inner.abs().max().item()
-        heat = axes.imshow(matrix.numpy(), cmap=SIGNED, vmin=-limit, vmax=limit)
-        _bare(axes)
-        axes.set_title(f"{name}, {len(matrix)} × {len(matrix)}")
-        figure.colorbar(heat, ax=axes, orientation="horizontal", aspect=30)
+    """W_dec W_enc beside V Vᵀ, which it would be at the optimum, and W_enc W_dec, which would be the identity.
+
+    `captured` of the principal directions, the columns of V, are in the decoder's span.
+    """
+    encoder, decoder = encoder.double(), decoder.double()
+    learned, projector, inner = decoder @ encoder, principal @ principal.T, encoder @ decoder
+    inputs, dimensions = decoder.shape
+    directions = _count(dimensions, "direction")
+    figure = _figure(f"The learned map has {captured:.1f} of {directions} in common with the PCA projector", 3.85)
+    side, top = 2.45, 0.7
+    step = (WIDTH - 2 * MARGIN - side) / 2
+    pooling = math.ceil(inputs / CELLS)
+    outer_limit = _pool(projector, pooling).abs().quantile(0.995).item()
+    inner_limit = inner.abs().max().item()
+    panels = (
+        (_pool(learned, pooling), outer_limit, rf"$W_\mathrm{{dec}} W_\mathrm{{enc}}$, {inputs} × {inputs}"),
+        (_pool(projector, pooling), outer_limit, rf"PCA projector $V V^\mathsf{{T}}$, {inputs} × {inputs}"),
+        (inner, inner_limit, rf"$W_\mathrm{{enc}} W_\mathrm{{dec}}$, {dimensions} × {dimensions}"),
+    )
+    for panel, (matrix, limit, name) in enumerate(panels):
+        axes = _place(figure, MARGIN + panel * step, top, side, side)
+        picture = _show(axes, matrix, SIGNED, (-limit, limit))
+        axes.set_title(name)
+        bar = _place(figure, MARGIN + panel * step, top + side + MARGIN, side, 0.09)
+        figure.colorbar(picture, bar, orientation="horizontal", ticks=MaxNLocator(4, symmetric=True))
+        bar.set_xlabel("entry" if matrix is inner or pooling == 1 else f"entry, mean of {pooling} × {pooling}")
     return figure
 
 
-def training_curve(
-    train_mse: Sequence[float], test_mse: Sequence[float], optimum: float, printed: Sequence[float]
-) -> Figure:
-    """Loss over epochs, the optimum, and the article's `printed` losses (none where they do not apply)."""
-    ratio = test_mse[-1] / optimum
-    title = f"After {_count(len(test_mse), 'epoch')} the test error is {ratio:.3g} times the PCA optimum"
-    figure = _figure(title, 4.2)
-    axes = figure.subplots()
-    epochs = range(1, len(test_mse) + 1)
-    axes.plot(epochs, train_mse, color=GREY, lw=1.2, marker=".", ms=4, label="training images, while learning")
-    axes.plot(epochs, test_mse, color=BLUE, lw=1.8, marker="o", ms=4, label="test images")
-    shown = [loss * published.DIVISOR for loss in printed[: len(test_mse)]]
-    if shown:
-        half = 0.5 * 10**-published.DECIMALS * published.DIVISOR
+def training_curve(history: Sequence[dict[str, float]], optimum: float, printed: Sequence[float]) -> Figure:
+    """The rows of metrics/training.csv, the optimum, and the article's `printed` losses (none if they do not apply)."""
+    epochs, train_mse, test_mse = ([row[name] for row in history] for name in ("epoch", "train_mse", "test_mse"))
+    both = list(zip(epochs, test_mse, printed, strict=False))
+    met = sum(round(mse / published.DIVISOR, published.DECIMALS) == loss for _, mse, loss in both)
+    title = f"{test_mse[-1] / optimum:.3g} times the PCA optimum after {_count(len(test_mse), 'epoch')}"
+    figure = _figure(f"{met} of {len(both)} published losses met; {title}" if both else title, 3.95)
+    axes = _place(figure, 0.75, 0.4, WIDTH - 0.85, 3.05)
+    if both:
         axes.errorbar(
-            epochs[: len(shown)],
-            shown,
-            yerr=half,
+            [epoch for epoch, _, _ in both],
+            [loss * published.DIVISOR for _, _, loss in both],
+            0.5 * 10**-published.DECIMALS * published.DIVISOR,
             fmt="none",
             ecolor=ORANGE,
-            elinewidth=7,
-            alpha=0.45,
+            elinewidth=8,
+            alpha=0.5,
             label="test images, as published (± rounding)",
         )
-    axes.axhline(optimum, color=INK, lw=1, ls=(0, (5, 3)), label="PCA optimum of this rank, test images")
+    axes.plot(epochs, test_mse, color=BLUE, lw=1.5, marker="o", ms=3.5, label="test images")
+    axes.plot(
+        epochs, train_mse, color=GREY, lw=1, marker="o", ms=2, label="training images, while they are learned from"
+    )
+    axes.axhline(optimum, color=INK, lw=1, ls=(0, (5, 3)), label="test images, PCA of the same rank")
     axes.set_ylim(0)
     axes.set_xlabel("epoch")
-    axes.set_ylabel("mean squared error")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel("mean squared error, pixels in [−1, 1]")
+    axes.xaxis.set_major_locator(_whole_numbers())
     axes.legend(frameon=False)
     return figure
 
 
-def principal_angles(degrees: Sequence[float], captured: float) -> Figure:
-    """The principal angles between the decoder's span and the principal subspace, ascending."""
-    n = len(degrees)
-    figure = _figure(f"{captured:.1f} of {_count(n, 'principal direction')} captured", 3.2)
-    axes = figure.subplots()
-    axes.bar(range(1, n + 1), degrees, color=BLUE, width=0.8)
-    axes.set_ylim(0, 90)
-    axes.set_yticks([0, 30, 60, 90], ["0°", "30°", "60°", "90°"])
-    axes.set_xlabel("principal angle between the decoder's span and the PCA subspace, in ascending order")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+def principal_angles(angles: Sequence[dict[str, float]]) -> Figure:
+    """The rows of metrics/principal_angles.csv as cos² of each angle: the share of that direction that is captured."""
+    n = len(angles)
+    cosine_squared = [row["cosine_squared"] for row in angles]
+    figure = _figure(f"The decoder spans {sum(cosine_squared):.1f} of {_count(n, 'principal direction')}", 3.4)
+    axes = _place(figure, 0.75, 0.45, WIDTH - 1.45, 2.4)
+    axes.bar(range(1, n + 1), cosine_squared, color=BLUE, width=0.8 if n <= LEGIBLE else 1)
+    axes.set_xlim(0.4, n + 0.6)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("direction, by principal angle between the decoder's span and the PCA subspace")
+    axes.set_ylabel("captured share, cos²(angle)")
+    axes.xaxis.set_major_locator(_whole_numbers())
+    right = axes.secondary_yaxis("right")
+    right.set_yticks([1, 0.75, 0.5, 0.25, 0], ["0°", "30°", "45°", "60°", "90°"])
+    right.set_ylabel("principal angle")
     return figure
 
 
 def _figure(title: str, height: float, width: float = WIDTH) -> Figure:
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", weight="bold", size=11)
+    figure = Figure(figsize=(width, height))
+    figure.suptitle(title, x=MARGIN / width, y=1 - 0.08 / height, ha="left", va="top", weight="bold", size=11)
     return figure
 
 
-def _count(n: int, thing: str) -> str:
-    return f"{n} {thing}" + ("s" if n != 1 else "")
+def _place(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Axes at a place given in inches from the upper left corner."""
+    total_width, total_height = figure.get_size_inches()
+    return figure.add_axes(
+        (left / total_width, 1 - (top + height) / total_height, width / total_width, height / total_height)
+    )
 
 
-def _stack(pixels: Float[Tensor, "n input"], like: Tensor) -> Float[Tensor, "n height width"]:
-    """Rows of pixels as pictures; channels lie below each other."""
-    return pixels.reshape(len(pixels), -1, like.shape[-1])
+def _show(axes: Axes, matrix: Float[Tensor, "height width"], cmap: str, limits: tuple[float, float]) -> AxesImage:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    return axes.imshow(matrix.numpy(), cmap=cmap, vmin=limits[0], vmax=limits[1])
 
 
-def _centres(images: Tensor, n: int) -> list[float]:
-    width = images.shape[-1]
-    step = width + max(1, round(width * PAPER_GAP))
-    return [step * column + (width - 1) / 2 for column in range(n)]
+def _label_columns(axes: Axes, texts: Sequence[str], width: int) -> None:
+    """A text at each of the pictures of this width that lie side by side in a mosaic."""
+    axes.set_xticks([(width + _gap(width)) * column + (width - 1) / 2 for column in range(len(texts))], texts)
+    axes.tick_params(length=0)
 
 
-def _mosaic(
-    axes: Axes, images: Float[Tensor, "n height width"], columns: int, *, cmap: str, limits: tuple[float, float]
-) -> AxesImage:
-    n, height, width = images.shape
-    gap = max(1, round(width * PAPER_GAP))
+def _pictures(pixels: Float[Tensor, "n input"], shape: Sequence[int]) -> Float[Tensor, "n height width"]:
+    """Rows of pixels as the images of `shape` […, channels, height, width]; channels lie below each other."""
+    return pixels.reshape(len(pixels), -1, shape[-1])
+
+
+def _mosaic(pictures: Float[Tensor, "n height width"], columns: int) -> Float[Tensor, "mosaic_height mosaic_width"]:
+    """Pictures row by row, with gaps of nan, which are drawn as nothing."""
+    n, height, width = pictures.shape
+    gap = _gap(width)
     rows = math.ceil(n / columns)
-    canvas = torch.full((rows * columns, height + gap, width + gap), torch.nan)
-    canvas[:n, :height, :width] = images.float()
-    canvas = canvas.reshape(rows, columns, height + gap, width + gap).transpose(1, 2)
-    canvas = canvas.reshape(rows * (height + gap), columns * (width + gap))[:-gap, :-gap]
-    _bare(axes)
-    return axes.imshow(canvas.numpy(), cmap=cmap, vmin=limits[0], vmax=limits[1])
+    cells = torch.full((rows * columns, height + gap, width + gap), torch.nan)
+    cells[:n, :height, :width] = pictures
+    canvas = cells.reshape(rows, columns, height + gap, width + gap).transpose(1, 2)
+    return canvas.reshape(rows * (height + gap), columns * (width + gap))[:-gap, :-gap]
 
 
-def _bare(axes: Axes) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+def _gap(width: int) -> int:
+    return max(1, round(0.12 * width))
+
+
+def _pool(matrix: Float64[Tensor, "n n"], size: int) -> Float64[Tensor, "m m"]:
+    """Means of blocks of `size` × `size`."""
+    pooled: Tensor = avg_pool2d(matrix.unsqueeze(0), size, ceil_mode=True)[0]
+    return pooled
+
+
+def _whole_numbers() -> MaxNLocator:
+    return MaxNLocator(integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
+
+
+def _columns(n: int) -> int:
+    """Columns of a table of n cells that is about twice as wide as it is high."""
+    return math.ceil(math.sqrt(2 * n)) if n > 1 else 1
+
+
+def _count(n: int, thing: str) -> str:
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"

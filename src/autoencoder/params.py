@@ -54,7 +54,7 @@ class Evaluate(Section):
 class Render(Section):
     """Columns of figures/reconstructions.png."""
 
-    examples: PositiveInt
+    examples: Annotated[int, Field(ge=1, le=100)]
 
 
 class Runtime(Section):
