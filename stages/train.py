@@ -32,6 +32,7 @@ def train() -> None:
     say = partial(tqdm.write, file=sys.stderr)
     key = pipeline.current("train").key
     with resume.one_trainer(), resume.Keeper(training, key, numerics.facts(settings.runtime), say) as keeper:
+        keeper.restore()
         total = len(images["train_images"])
         with tqdm(total=total * training.epochs, unit="image", leave=False, disable=not sys.stderr.isatty()) as bar:
             for progress in training.run():

@@ -17,7 +17,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Self
 
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -73,8 +72,7 @@ class Keeper:
         self.failed = False
         self.signal = 0
 
-    def __enter__(self) -> Self:
-        self._restore()
+    def __enter__(self) -> "Keeper":
         self.kept_at = time.monotonic()
         self.handlers = {number: signal.signal(number, self._remember) for number in SIGNALS}
         return self
@@ -83,6 +81,28 @@ class Keeper:
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         self.writer.shutdown()
+
+    def restore(self) -> None:
+        """Take training to the newest state that is whole, if there is one; name those that are damaged.
+
+        Raises UserError if a whole one is not of this training.
+        """
+        for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
+            leftover.unlink()
+        for path in sorted(self.folder.glob("*.state"), reverse=True):
+            try:
+                state = read(path)
+            except UserError as error:
+                self.say(f"note: {error}")
+                path.unlink()
+                continue
+            try:
+                self.training.restore(state)
+            except (KeyError, RuntimeError, TypeError, ValueError) as error:
+                reason = " ".join(str(error).split())
+                raise UserError(f"{path}: expected a state of this training, found {reason}; remove {path}") from None
+            self.say(f"resuming after {self.training.batches_seen:,} batches")
+            return
 
     def keep(self, *, epoch_finished: bool) -> None:
         """Have the state written if it is due. After a signal, write it, and leave with exit status 128 + signal."""
@@ -103,24 +123,6 @@ class Keeper:
         self._wait()
         if self.folder.exists():
             shutil.rmtree(self.folder)
-
-    def _restore(self) -> None:
-        for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
-            leftover.unlink()
-        for path in sorted(self.folder.glob("*.state"), reverse=True):
-            try:
-                state = read(path)
-            except UserError as error:
-                self.say(f"note: {error}")
-                path.unlink()
-                continue
-            try:
-                self.training.restore(state)
-            except (KeyError, RuntimeError, TypeError, ValueError) as error:
-                reason = " ".join(str(error).split())
-                raise UserError(f"{path}: expected a state of this training, found {reason}; remove {path}") from None
-            self.say(f"resuming after {self.training.batches_seen:,} batches")
-            return
 
     def _write_in_background(self) -> None:
         self.kept_at = time.monotonic()
