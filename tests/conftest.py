@@ -27,7 +27,9 @@ for name in ("AUTOENCODER_MIRROR", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
 from autoencoder import numerics, params  # noqa: E402 (after the environment)
 
 numerics.configure(params.Runtime(device="cpu", numerics="portable", threads=1))
-install_import_hook("autoencoder", "beartype.beartype")  # shapes in signatures are checked, in the tests alone
+SHAPED = ("models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures")
+CHECK = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float, as for mypy
+install_import_hook([f"autoencoder.{module}" for module in SHAPED], CHECK)  # shapes in signatures, for the tests alone
 
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
@@ -50,9 +52,10 @@ def digits() -> dict[str, torch.Tensor]:
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder: empty but for the default params.yaml, made small: digits, two epochs."""
-    text = (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(small(text))
+    """The current folder: this tree, no results, and a params.yaml for seconds: digits, two epochs."""
+    for name in ("src", "stages", "dvc.yaml"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "params.yaml").write_text(small((ROOT / "params.yaml").read_text()))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

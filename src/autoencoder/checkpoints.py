@@ -113,5 +113,5 @@ def _read(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in sorted(file.keys())}, file.metadata() or {}
     except FileNotFoundError:
         raise UserError(f"{path}: not found; {remedy}") from None
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: expected a safetensors file, found {error}; {remedy}") from None

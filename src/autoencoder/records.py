@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from autoencoder.errors import UserError
 from autoencoder.files import write_atomically
 
 TRAINING = Path("metrics/training.csv")
@@ -27,9 +28,12 @@ def write_csv(path: Path, rows: Sequence[Any]) -> None:
 
 
 def read_csv(path: Path) -> list[dict[str, float]]:
-    """The rows of `write_csv`, every value as a number."""
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    """The rows of `write_csv`, every value as a number. Raises UserError if the file holds something else."""
+    try:
+        with path.open(newline="") as file:
+            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    except (FileNotFoundError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: expected a table of numbers, found {error}; dvc repro") from None
 
 
 def write_json(path: Path, figures: dict[str, Any]) -> None:
@@ -38,5 +42,8 @@ def write_json(path: Path, figures: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The figures of `write_json`."""
-    return json.loads(path.read_text())
+    """The figures of `write_json`. Raises UserError if the file holds something else."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(f"{path}: expected JSON, found {error}; dvc repro") from None
