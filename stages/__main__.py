@@ -14,6 +14,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "src")]
 from autoencoder.entry import Group  # noqa: E402 (the path comes first)
 
 STAGES = ("download", "pca", "train", "evaluate", "render", "track")
+PROJECT = "project"  # what MLproject calls: DVC, with the stages above
 
 
 class Stages(Group):
@@ -23,7 +24,7 @@ class Stages(Group):
         return list(STAGES)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in STAGES:
+        if name not in (*STAGES, PROJECT):
             return None
         command: click.Command = getattr(importlib.import_module(name), name)
         return command

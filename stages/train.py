@@ -18,6 +18,7 @@ def train() -> None:
     from tqdm import tqdm
 
     from autoencoder import checkpoints, pipeline, records, resume
+    from autoencoder.journal import Journal
     from autoencoder.training import Training
 
     images = checkpoints.load_images()
@@ -30,8 +31,12 @@ def train() -> None:
         device=numerics.device(settings.runtime),
     )
     say = partial(tqdm.write, file=sys.stderr)
-    key = pipeline.current("train").key
-    with resume.one_trainer(), resume.Keeper(training, key, numerics.facts(settings.runtime), say) as keeper:
+    key, facts = pipeline.current("train").key, numerics.facts(settings.runtime)
+    with (
+        resume.one_trainer(),
+        resume.Keeper(training, key, facts, say) as keeper,
+        Journal(key, params.flatten(settings), facts, say) as journal,
+    ):
         keeper.restore()
         total = len(images["train_images"])
         with tqdm(total=total * training.epochs, unit="image", leave=False, disable=not sys.stderr.isatty()) as bar:
@@ -44,6 +49,7 @@ def train() -> None:
                     bar.write(f"Train Epoch: {step.epoch} [{seen}/{total} ({percent:.0f}%)]\tLoss: {step.mse:.6f}")
                 if epoch := progress.finished:
                     bar.write(f"Test  Epoch: {epoch.epoch} mse {epoch.test_mse:.6f}")
+                journal.note(training.steps, training.history)
                 keeper.keep(epoch_finished=progress.finished is not None)
         checkpoints.save_model(training.model, description)
         records.write_csv(records.TRAINING, training.history)

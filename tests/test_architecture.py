@@ -31,7 +31,7 @@ MAY_NAME = {
 }
 # Which modules may have a package loaded, by whatever they import, once they are imported themselves.
 CORE = {"models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "resume"}
-MLFLOW = {"tracking", "served_model"}
+MLFLOW = {"follower", "tracking", "served_model"}
 MAY_LOAD = {
     "click": {"entry", "cli"} | MLFLOW,
     "dvc": set(),

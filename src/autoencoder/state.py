@@ -4,23 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoencoder import pipeline, records
+from autoencoder import journal, pipeline, records
 from autoencoder.errors import UserError
 
 IMAGES = "data/images.safetensors"
 MODEL = "models/autoencoder.safetensors"
 
-# The stages whose params make a trained state. Those of later stages can change without training again.
-DEFINING = ("download", "train")
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value of a curve."""
-
-    name: str
-    step: int
-    value: float
+# The sections of params.yaml that make a trained state. The others can change without training again.
+SECTIONS = ("seed", "data", "model", "train", "runtime")
 
 
 @dataclass(frozen=True)
@@ -37,7 +28,7 @@ class State:
     knobs: dict[str, Any]
     data_md5: str
     model_md5: str
-    curves: list[Point]
+    curves: list[journal.Point]
     figures: dict[str, float]
     files: list[Path]
     documents: dict[str, str]
@@ -54,37 +45,26 @@ def read() -> State:
             f"dvc.lock: expected stages train and evaluate, {', '.join(sorted(missing))} not found; dvc repro"
         )
     train = stages["train"]
+    params = _flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
     outs = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items() if path != IMAGES}
     for path, md5 in outs.items():
         _check(Path(path), md5)
     return State(
         key=train.key,
-        params=_flatten({name: value for stage in DEFINING for name, value in stages[stage].params.items()}),
-        knobs=_flatten(
-            {
-                name: value
-                for stage, entry in stages.items()
-                for name, value in entry.params.items()
-                if stage not in DEFINING and name not in train.params
-            }
-        ),
+        params=defining(params),
+        knobs={name: value for name, value in params.items() if name not in defining(params)},
         data_md5=train.deps[IMAGES],
         model_md5=train.outs[MODEL],
-        curves=curves(),
+        curves=journal.points(records.read_csv(records.TRAINING), records.read_csv(records.STEPS)),
         figures=figures(),
         files=sorted(Path(path) for path in outs if path.startswith("figures/")),
         documents={"params.yaml": pipeline.PARAMS.read_text(), "dvc.lock": pipeline.lock_without("track")},
     )
 
 
-def curves() -> list[Point]:
-    """The course of the training: `train/mse` and `test/mse` by epoch, `train/step_mse` by step."""
-    epochs, steps = records.read_csv(records.TRAINING), records.read_csv(records.STEPS)
-    return [
-        *(Point("train/mse", int(row["epoch"]), row["train_mse"]) for row in epochs),
-        *(Point("test/mse", int(row["epoch"]), row["test_mse"]) for row in epochs),
-        *(Point("train/step_mse", int(row["step"]), row["mse"]) for row in steps),
-    ]
+def defining(params: dict[str, Any]) -> dict[str, Any]:
+    """Those of the flat `params` that make a trained state."""
+    return {name: value for name, value in params.items() if name.partition(".")[0] in SECTIONS}
 
 
 def figures() -> dict[str, float]:

@@ -6,6 +6,7 @@ deleted and filled again; docs/tracking.md lists what a run carries.
 
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,9 +22,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from autoencoder import export, lineage, pipeline
+from autoencoder import export, journal, lineage, pipeline
 from autoencoder.errors import UserError
-from autoencoder.state import IMAGES, Point, State
+from autoencoder.journal import Point
+from autoencoder.state import IMAGES, State, defining
 
 # A dead server is to fail in seconds, and MLflow reads some of these when it is imported. The caller's values win.
 for _name, _value in {
@@ -33,7 +36,6 @@ for _name, _value in {
 }.items():
     os.environ.setdefault(_name, _value)
 
-import mlflow  # noqa: E402
 from mlflow import MlflowClient, pyfunc  # noqa: E402
 from mlflow.entities import (  # noqa: E402
     Dataset,
@@ -52,9 +54,14 @@ from mlflow.types import Schema, TensorSpec  # noqa: E402
 EXPERIMENT = "autoencoder"
 KEY = "autoencoder.training_key"
 FILES = "autoencoder.files"
+DIFFERS = "autoencoder.not_reproduced_by"
+ERROR = "autoencoder.error"
 MODEL_MD5 = "autoencoder.model_md5"
+BEGAN = "autoencoder.training_began"
 CURRENT = "autoencoder.workspace"
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
+REPRODUCED = "autoencoder.reproduced"
+SECONDS = "autoencoder.training_seconds"
 BATCH = 1_000  # metrics that MLflow accepts at once
 
 # What the article did: a run is named after what it does otherwise.
@@ -84,16 +91,15 @@ class Store:
     def __init__(self) -> None:
         self.root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
-        mlflow.set_tracking_uri(self.uri)
-        self.client = MlflowClient()
+        self.client = MlflowClient(self.uri, self.uri)
         # Processes that create one database at the same time break each other's migrations.
         with self.lock("store"), self._errors():
-            self.experiments = self.client.search_experiments()
+            self.client.search_experiments(max_results=1)
 
     def mirror(self, state: State) -> Run:
         """Make the store say what `state` says, and return its run. What it says already is left alone."""
         with self.lock(state.key), tempfile.TemporaryDirectory() as scratch, self._errors():
-            run = self._run(state) or self._create(state)
+            run = self._run(state) or self._create(state.key, state.params)
             program = None if self._models(run) else export.start(Path(scratch))
             self._log_parameters(run, state)
             self._log_dataset(run, state)
@@ -107,6 +113,70 @@ class Store:
             if run.info.status != "FINISHED":
                 self.client.set_terminated(run.info.run_id, "FINISHED")
             return self.client.get_run(run.info.run_id)
+
+    def replay(self, entries: Iterator[list[dict[str, Any]]]) -> None:
+        """Make the store say what a training's journal says, as it comes: see `follower`.
+
+        A training of a state whose model is known is no new run but a proof: it is compared with what is there.
+        """
+        header, *first = next(entries)
+        rest = itertools.chain([first], entries)
+        with self._errors(), self.lock(header["key"]):
+            runs = self._runs(header["key"])
+            if any(run.data.tags.get(BEGAN) == str(header["began"]) for model, run in runs.items() if model):
+                return
+            if set(runs) <= {None}:
+                run = runs.get(None) or self._create(header["key"], defining(header["params"]))
+                self._follow(run, header, rest)
+            else:
+                self._compare(runs, header, list(rest))
+
+    def _follow(self, run: Run, header: dict[str, Any], entries: Iterable[list[dict[str, Any]]]) -> None:
+        run_id = run.info.run_id
+        self.client.update_run(run_id, status="RUNNING")
+        if ERROR in run.data.tags:
+            self.client.delete_tag(run_id, ERROR)
+        params = [Param(*item) for item in defining(header["params"]).items() if item[0] not in run.data.params]
+        tags = [RunTag(f"machine.{name}", value) for name, value in header["facts"].items()]
+        tags.append(RunTag(BEGAN, str(header["began"])))
+        self.client.log_batch(run_id, params=params, tags=tags)
+        end: dict[str, Any] = {"status": "KILLED", "error": "the process was killed", "ended": None}
+        for batch in entries:
+            self._log_points(run, [Point(**point) for entry in batch for point in entry.get("points", [])])
+            end = next((entry for entry in batch if "status" in entry), end)
+        names = {"model_md5": MODEL_MD5, "error": ERROR, "seconds": SECONDS}
+        tags = [RunTag(tag, str(end[name])) for name, tag in names.items() if name in end]
+        self.client.log_batch(run_id, tags=tags)
+        self.client.set_terminated(run_id, end["status"], end["ended"])
+
+    def _compare(
+        self, runs: dict[str | None, Run], header: dict[str, Any], entries: list[list[dict[str, Any]]]
+    ) -> None:
+        end = next((entry for batch in entries for entry in batch if entry.get("status") == "FINISHED"), None)
+        if not end:
+            return
+        if run := runs.get(end["model_md5"]):
+            day = datetime.fromtimestamp(end["ended"] / 1000, UTC).isoformat(timespec="seconds")
+            self.client.set_tag(run.info.run_id, REPRODUCED, f"bit for bit, {day}")
+            return
+        new = self._create(header["key"], defining(header["params"]))
+        for other in runs.values():
+            self.client.set_tag(other.info.run_id, DIFFERS, new.info.run_id)
+            self.client.set_tag(new.info.run_id, DIFFERS, other.info.run_id)
+        self._follow(new, header, entries)
+
+    def holds_results(self, run_id: str) -> bool:
+        """Whether run `run_id` is that of a trained state."""
+        with self._errors():
+            return KEY in self.client.get_run(run_id).data.tags
+
+    def discard(self, run_id: str) -> None:
+        """Delete the empty run of `mlflow run` once MLflow has closed it: it cannot close a run that is deleted."""
+        with self._errors():
+            deadline = time.monotonic() + 60
+            while self.client.get_run(run_id).info.status == "RUNNING" and time.monotonic() < deadline:
+                time.sleep(0.2)
+            self.client.delete_run(run_id)
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
@@ -128,25 +198,32 @@ class Store:
                 "workspace. Type `dvc repro` when the store is back"
             ) from None
 
+    def _runs(self, key: str) -> dict[str | None, Run]:
+        """The runs of a state by the MD5 of their model, the first of each; None for a training without a model yet.
+
+        There are several if the state could not be reproduced bit for bit.
+        """
+        everywhere = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        runs = self.client.search_runs(everywhere, f"tags.`{KEY}` = '{key}'", order_by=["start_time DESC"])
+        return {run.data.tags.get(MODEL_MD5): run for run in runs}
+
     def _run(self, state: State) -> Run | None:
         """The run of `state`: that of its very model, else one whose model is not known yet."""
-        everywhere = [experiment.experiment_id for experiment in self.experiments]
-        runs = self.client.search_runs(everywhere, f"tags.`{KEY}` = '{state.key}'", order_by=["start_time ASC"])
-        models = {run.data.tags.get(MODEL_MD5): run for run in reversed(runs)}
-        return models.get(state.model_md5) or models.get(None)
+        runs = self._runs(state.key)
+        return runs.get(state.model_md5) or runs.get(None)
 
-    def _create(self, state: State) -> Run:
+    def _create(self, key: str, params: dict[str, Any]) -> Run:
         """A new run, or the one that `mlflow run` began if it holds no results yet."""
-        tags = {KEY: state.key, "mlflow.user": lineage.user(), "autoencoder.started_by": lineage.started_by()}
+        tags = {KEY: key, "mlflow.user": lineage.user(), "autoencoder.started_by": lineage.started_by()}
         if commit := lineage.commit():
             tags |= {"mlflow.source.git.commit": commit, "autoencoder.dirty": str(bool(lineage.diff())).lower()}
         if run_id := os.environ.get("MLFLOW_RUN_ID"):
             run = self.client.get_run(run_id)
             if KEY not in run.data.tags:
                 self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
-                self.client.update_run(run_id, name=run_name(state.params))
+                self.client.update_run(run_id, name=run_name(params))
                 return self.client.get_run(run_id)
-        return self.client.create_run(self._experiment(), tags=tags, run_name=run_name(state.params))
+        return self.client.create_run(self._experiment(), tags=tags, run_name=run_name(params))
 
     def _experiment(self) -> str:
         """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else `autoencoder`."""
@@ -178,15 +255,15 @@ class Store:
         run_id = run.info.run_id
         names = {point.name for point in points} & set(run.data.metrics)
         there = {(name, metric.step) for name in names for metric in self.client.get_metric_history(run_id, name)}
-        now = time.time_ns() // 1_000_000
-        new = [Metric(p.name, p.value, now, p.step) for p in points if (p.name, p.step) not in there]
+        now = journal.now()
+        new = [Metric(p.name, p.value, p.time or now, p.step) for p in points if (p.name, p.step) not in there]
         for first in range(0, len(new), BATCH):
             self.client.log_batch(run_id, metrics=new[first : first + BATCH])
 
     def _log_figures(self, run: Run, state: State) -> None:
         """The final numbers, linked to the model and the data they are about."""
         model_id = self._models(run)[0]
-        now = time.time_ns() // 1_000_000
+        now = journal.now()
         new = [
             Metric(name, value, now, 0, model_id, state.params["data.name"], state.data_md5, run.info.run_id)
             for name, value in state.figures.items()
@@ -233,7 +310,7 @@ class Store:
         if Path.cwd() != self.root:
             return
         workspace = f"{lineage.user()}@{socket.gethostname()}:{self.root}"
-        everywhere = [experiment.experiment_id for experiment in self.experiments]
+        everywhere = [experiment.experiment_id for experiment in self.client.search_experiments()]
         for other in self.client.search_runs(everywhere, f"tags.`{CURRENT}` = '{workspace}'"):
             if other.info.run_id != run.info.run_id:
                 self.client.delete_tag(other.info.run_id, CURRENT)

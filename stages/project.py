@@ -1,0 +1,52 @@
+"""What MLproject calls: DVC, with params from `mlflow run -P`, and afterwards no run without results."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from autoencoder.errors import UserError
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--stage", help="Run this stage and what it depends on, instead of all.")
+@click.option("--discard", hidden=True, metavar="RUN_ID", help="Delete the empty run when MLflow has closed it.")
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) -> None:
+    """Run the pipeline. `--train.learning_rate 0.01`, or any other key of params.yaml, is set there first."""
+    if discard:
+        from autoencoder import tracking
+
+        tracking.Store().discard(discard)
+        return
+    edits = [argument for override in _edits(overrides) for argument in ("--set-param", override)]
+    command = ["dvc", "exp", "run", *edits] if edits else ["dvc", "repro"]
+    done = subprocess.run([sys.executable, "-m", *command, *([stage] if stage else [])], check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+        from autoencoder import state, tracking
+
+        store = tracking.Store()
+        if stage in ("train", "evaluate", "render"):
+            store.mirror(state.read())
+        if not store.holds_results(run_id):
+            click.echo(
+                f"nothing new: another run holds this state, and run {run_id} is deleted as soon as it is closed"
+            )
+            subprocess.Popen(
+                [sys.executable, str(Path(__file__).parent), "project", "--discard", run_id],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+
+def _edits(overrides: tuple[str, ...]) -> list[str]:
+    names, values = overrides[::2], overrides[1::2]
+    if len(names) != len(values) or not all(name.startswith("--") for name in names):
+        raise UserError(f"expected pairs such as --train.epochs 5, found {' '.join(overrides)!r}")
+    return [f"{name.removeprefix('--')}={value}" for name, value in zip(names, values, strict=True)]

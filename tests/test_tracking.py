@@ -1,0 +1,389 @@
+"""The mirror in MLflow: complete, never doubled, and the same again after whatever interrupted it."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from autoencoder import checkpoints, export, follower, journal, params, pipeline, records, tracking
+from autoencoder.errors import UserError
+from autoencoder.models import scale
+from autoencoder.state import read
+from autoencoder.training import Epoch, Step
+
+pytestmark = [  # MLflow's own
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),
+]
+
+EPOCHS = [Epoch(1, 0.5, 0.4), Epoch(2, 0.3, 0.25)]
+STEPS = [Step(0, 1, 0.9), Step(20, 1, 0.6), Step(40, 1, 0.5), Step(60, 2, 0.4)]
+EVALUATION = {"test": {"mse": 0.25, "ratio_to_optimum": 1.5}, "train": {"mse": 0.24}, "pca": {"compression": 2.0}}
+
+
+def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10, weights: int = 0) -> None:
+    """Write all that DVC would have recorded of a small training, `dvc.lock` included."""
+    Path("params.yaml").write_text(f"seed: {seed}\nrender: {{examples: {render}}}\n")
+    checkpoints.save_images(images)
+    description = checkpoints.Description("linear", 8, (1, 8, 8))
+    checkpoints.save_model(description.build(seed + weights), description)
+    records.write_csv(records.TRAINING, EPOCHS)
+    records.write_csv(records.STEPS, STEPS)
+    records.write_json(records.EVALUATION, EVALUATION)
+    Path("figures").mkdir(exist_ok=True)
+    Path("figures/curve.png").write_bytes(b"picture of %d" % render)
+    stages = {
+        "download": stage(params={"data": {"name": "digits"}}, outs=[checkpoints.IMAGES]),
+        "train": stage(
+            deps=[checkpoints.IMAGES],
+            params={"seed": seed, "train": {"epochs": 2}},
+            outs=[checkpoints.MODEL, records.TRAINING, records.STEPS],
+        ),
+        "evaluate": stage(deps=[checkpoints.MODEL], outs=[records.EVALUATION]),
+        "render": stage(params={"render": {"examples": render}}, outs=[Path("figures/curve.png")]),
+    }
+    Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
+
+
+def stage(deps: Any = (), params: Any = None, outs: Any = ()) -> dict[str, Any]:
+    hashed = [[{"path": str(path), "md5": pipeline.md5(path)} for path in paths] for paths in (deps, outs)]
+    return {"cmd": "run", "deps": hashed[0], "params": {"params.yaml": params or {}}, "outs": hashed[1]}
+
+
+@pytest.fixture(scope="session")
+def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with its tables and nothing else: making one takes seconds."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    tracking.MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_store: Path, digits: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """In a folder with an empty store: ten digits."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(fresh_store, "mlflow.db")
+    return {name: tensor[:10].clone() for name, tensor in digits.items()}
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, digits: dict[str, torch.Tensor]) -> Path:
+    """The exported program of a model: the same for all tests that do not look at it, for it takes seconds."""
+    folder = tmp_path_factory.mktemp("exported")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        record({name: tensor[:10].clone() for name, tensor in digits.items()})
+        export.wait(export.start(folder))
+    return folder
+
+
+@pytest.fixture
+def quick_export(monkeypatch: pytest.MonkeyPatch, exported: Path) -> None:
+    def start(folder: Path) -> subprocess.Popen[bytes]:
+        for name in (export.PROGRAM, export.EXAMPLE, export.ABOUT):
+            shutil.copy(exported / name, folder / name)
+        with subprocess.Popen(["true"]) as process:
+            return process
+
+    monkeypatch.setattr(export, "start", start)
+
+
+def contents() -> list[dict[str, Any]]:
+    """What the store of this folder holds, without times and names that MLflow invents."""
+    client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+    found = []
+    for experiment in client.search_experiments(order_by=["experiment_id ASC"]):
+        for run in client.search_runs([experiment.experiment_id], order_by=["start_time ASC"]):
+            run_id = run.info.run_id
+            history = {
+                name: [(metric.step, metric.value) for metric in client.get_metric_history(run_id, name)]
+                for name in run.data.metrics
+            }
+            models = client.search_logged_models([experiment.experiment_id], f"source_run_id = '{run_id}'")
+            found.append(
+                {
+                    "id": run_id,
+                    "name": run.info.run_name,
+                    "status": run.info.status,
+                    "params": run.data.params,
+                    "tags": run.data.tags,
+                    "metrics": history,
+                    "datasets": [(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs],
+                    "files": sorted(
+                        file.path
+                        for folder in ("", "figures")
+                        for file in client.list_artifacts(run_id, folder)
+                        if not file.is_dir
+                    ),
+                    "models": [(model.model_id, str(model.status)) for model in models],
+                    "outputs": [model.model_id for model in run.outputs.model_outputs] if run.outputs else [],
+                }
+            )
+    return found
+
+
+@pytest.mark.usefixtures("quick_export")
+class TestMirror:
+    def test_a_run_holds_all_that_is_recorded(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        tracking.Store().mirror(read())
+        (run,) = contents()
+        assert run["status"] == "FINISHED"
+        assert run["params"] == {"seed": "42", "data.name": "digits", "train.epochs": "2"}
+        assert run["metrics"] == {
+            "train/mse": [(1, 0.5), (2, 0.3)],
+            "test/mse": [(1, 0.4), (2, 0.25)],
+            "train/step_mse": [(0, 0.9), (20, 0.6), (40, 0.5), (60, 0.4)],
+            "test/final_mse": [(0, 0.25)],
+            "test/ratio_to_optimum": [(0, 1.5)],
+            "train/final_mse": [(0, 0.24)],
+            "pca/compression": [(0, 2.0)],
+        }
+        assert run["datasets"] == [("digits", pipeline.md5(checkpoints.IMAGES))]
+        assert run["files"] == ["dvc.lock", "figures/curve.png", "params.yaml"]
+        assert [(run["outputs"], status) for _, status in run["models"]] == [([run["models"][0][0]], "READY")]
+        assert run["tags"]["render.examples"] == "10"
+
+    def test_mirroring_again_changes_nothing(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        tracking.Store().mirror(read())
+        before = contents()
+        tracking.Store().mirror(read())
+        assert contents() == before
+
+    def test_going_back_to_a_state_goes_back_to_its_run(self, images: dict[str, torch.Tensor]) -> None:
+        for seed in (1, 2, 1):
+            record(images, seed=seed)
+            tracking.Store().mirror(read())
+        first, second = contents()
+        assert (first["params"]["seed"], second["params"]["seed"]) == ("1", "2")
+        assert tracking.CURRENT in first["tags"]
+        assert tracking.CURRENT not in second["tags"]
+
+    def test_another_drawing_is_no_other_state(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        tracking.Store().mirror(read())
+        (before,) = contents()
+        record(images, render=5)
+        tracking.Store().mirror(read())
+        (after,) = contents()
+        assert after["id"] == before["id"]
+        assert after["tags"]["render.examples"] == "5"
+        assert after["tags"][tracking.FILES] != before["tags"][tracking.FILES]
+        assert after["metrics"] == before["metrics"]
+
+    def test_whatever_call_is_the_last_the_next_time_completes_the_run(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record(images)
+        whole = self.mirror_with(monkeypatch, calls=1000)
+        for calls in range(len(CHANGES) + 4):
+            shutil.rmtree("mlruns")
+            shutil.copy(self.empty(), "mlflow.db")
+            self.mirror_with(monkeypatch, calls=calls)
+            assert self.mirror_with(monkeypatch, calls=1000) == whole, f"after {calls} calls"
+
+    @staticmethod
+    def empty() -> Path:
+        return Path("empty.db")
+
+    @staticmethod
+    def mirror_with(monkeypatch: pytest.MonkeyPatch, calls: int) -> list[dict[str, Any]]:
+        """Mirror, and die before the call of MLflow after `calls` ones that change the store."""
+        if not Path("empty.db").exists():
+            shutil.copy("mlflow.db", "empty.db")
+        left = calls
+
+        def counted(method: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any, **options: Any) -> Any:
+                nonlocal left
+                if not left:
+                    raise KeyboardInterrupt
+                left -= 1
+                return method(*arguments, **options)
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for name in CHANGES:
+                patch.setattr(tracking.MlflowClient, name, counted(getattr(tracking.MlflowClient, name)))
+            try:
+                tracking.Store().mirror(read())
+            except KeyboardInterrupt:
+                return []
+        runs = contents()
+        for run in runs:
+            del run["id"]
+            run["outputs"] = [str(len(run["outputs"]))]
+            run["models"] = [status for _, status in run["models"]]
+        return runs
+
+    def test_an_altered_output_is_refused(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        records.write_json(records.EVALUATION, {})
+        with pytest.raises(UserError, match=r"^metrics/evaluation.json: expected the file of dvc.lock"):
+            read()
+
+    def test_a_dead_server_is_one_line_without_its_password(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:1")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        with pytest.raises(UserError, match="Nothing is lost") as caught:
+            tracking.Store()
+        assert "secret" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+CHANGES = [
+    "create_experiment",
+    "create_run",
+    "log_batch",
+    "log_inputs",
+    "log_artifact",
+    "log_text",
+    "set_tag",
+    "create_logged_model",
+    "log_model_artifacts",
+    "finalize_logged_model",
+    "log_outputs",
+    "set_terminated",
+]
+
+
+def test_the_model_answers_in_a_process_without_this_project(images: dict[str, torch.Tensor]) -> None:
+    record(images)
+    run = tracking.Store().mirror(read())
+    x = scale(images["test_images"])
+    np.save("x.npy", x.numpy())
+    program = f"""
+import sys
+sys.modules["autoencoder"] = None
+import mlflow, numpy
+mlflow.set_tracking_uri("sqlite:///mlflow.db")
+model = mlflow.pyfunc.load_model("models:/{run.outputs.model_outputs[0].model_id}")
+numpy.savez("answer.npz", **model.predict(numpy.load("x.npy")))
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
+    model, _ = checkpoints.load_model()
+    answer = np.load("answer.npz")
+    with torch.no_grad():
+        np.testing.assert_allclose(answer["code"], model.encode(x), atol=1e-6)
+        np.testing.assert_allclose(answer["reconstruction"], model(x), atol=1e-6)
+
+
+def train(error: BaseException | None = None, epochs: int = 2) -> Path:
+    """Write the journal of a training of the state in dvc.lock that ends after `epochs`, or in `error`."""
+    key = pipeline.recorded()["train"].key
+    flat = {"seed": 42, "data.name": "digits", "train.epochs": 2, "render.examples": 10}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal.Journal, "_follow", lambda _: None)
+        with suppress(UserError, SystemExit), journal.Journal(key, flat, {"device": "cpu"}, print) as notes:
+            for epoch in range(1, epochs + 1):
+                notes.note([step for step in STEPS if step.epoch <= epoch], EPOCHS[:epoch])
+            if error:
+                raise error
+    return journal.path(key)
+
+
+@pytest.mark.usefixtures("quick_export")
+class TestReplay:
+    @pytest.mark.parametrize(
+        ("error", "status"),
+        [(None, "FINISHED"), (UserError("training diverged"), "FAILED"), (SystemExit(143), "KILLED")],
+    )
+    def test_a_run_says_how_its_training_ended(
+        self, images: dict[str, torch.Tensor], error: BaseException | None, status: str
+    ) -> None:
+        record(images)
+        path = train(error)
+        follower.replay(tracking.Store(), path)
+        (run,) = contents()
+        assert run["status"] == status
+        assert run["metrics"]["test/mse"] == [(1, 0.4), (2, 0.25)]
+        assert run["tags"].get(tracking.ERROR, "None").endswith(str(error))
+        assert run["tags"]["machine.device"] == "cpu"
+        assert not path.exists()
+
+    def test_a_killed_trainings_journal_without_an_end_is_a_killed_run(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        path = train()
+        whole = path.read_text().splitlines(keepends=True)
+        path.write_text("".join(whole[:-1]) + whole[-1][:20])
+        follower.replay(tracking.Store(), path)
+        assert [run["status"] for run in contents()] == ["KILLED"]
+
+    def test_a_resumed_training_goes_on_in_its_run(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        follower.replay(tracking.Store(), train(SystemExit(143), epochs=1))
+        follower.replay(tracking.Store(), train())
+        (run,) = contents()
+        assert run["status"] == "FINISHED"
+        assert tracking.ERROR not in run["tags"]
+        assert run["metrics"]["test/mse"] == [(1, 0.4), (2, 0.25)]
+        assert run["metrics"]["train/step_mse"] == [(0, 0.9), (20, 0.6), (40, 0.5), (60, 0.4)]
+
+    def test_a_followed_training_is_completed_in_its_run(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        follower.replay(tracking.Store(), train())
+        tracking.Store().mirror(read())
+        (run,) = contents()
+        assert run["metrics"]["train/mse"] == [(1, 0.5), (2, 0.3)]
+        assert len(run["outputs"]) == 1
+        assert tracking.REPRODUCED not in run["tags"]
+
+    def test_the_same_model_again_is_noted_as_reproduced(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        follower.replay(tracking.Store(), train())
+        tracking.Store().mirror(read())
+        (before,) = contents()
+        follower.replay(tracking.Store(), train())
+        tracking.Store().mirror(read())
+        (after,) = contents()
+        assert after["tags"].pop(tracking.REPRODUCED).startswith("bit for bit")
+        assert after == before
+
+    def test_the_same_journal_again_proves_nothing(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        path = train()
+        text = path.read_text()
+        follower.replay(tracking.Store(), path)
+        path.write_text(text)
+        follower.replay(tracking.Store(), path)
+        (run,) = contents()
+        assert tracking.REPRODUCED not in run["tags"]
+
+    def test_another_model_of_the_same_state_is_a_new_run_and_both_say_so(
+        self, images: dict[str, torch.Tensor]
+    ) -> None:
+        record(images)
+        follower.replay(tracking.Store(), train())
+        tracking.Store().mirror(read())
+        record(images, weights=1)
+        follower.replay(tracking.Store(), train())
+        tracking.Store().mirror(read())
+        first, second = contents()
+        assert first["tags"][tracking.DIFFERS] == second["id"]
+        assert second["tags"][tracking.DIFFERS] == first["id"]
+        assert first["tags"][tracking.MODEL_MD5] != second["tags"][tracking.MODEL_MD5]
+        assert second["metrics"]["test/mse"] == [(1, 0.4), (2, 0.25)]
+
+
+def test_runs_are_named_by_what_they_do_otherwise_than_the_article() -> None:
+    root = Path(__file__).parent.parent
+    article = params.flatten(params.load(root / "params.yaml"))
+    named = {name: value for name, value in article.items() if not name.startswith(("evaluate", "render"))}
+    assert tracking.run_name(named) == "article"
+    changed = named | {"data.name": "digits", "train.learning_rate": 0.01}
+    assert tracking.run_name(changed) == "data=digits learning_rate=0.01"
