@@ -23,7 +23,6 @@ MARGIN = 0.1
 INK, GREY, BLUE, ORANGE = "#222222", "#8a8a8a", "#1f5fa8", "#e08214"
 LEGIBLE = 128  # so many numbers can be read in a picture of a code
 CELLS = 250  # so many cells of a heat map can be seen along an edge
-SIGNED = "RdBu_r"  # blue below zero, white at zero, red above
 
 
 @contextmanager
@@ -97,8 +96,7 @@ def reconstructions(
     )
     for row, (strip, name) in enumerate(zip(strips, ("original", "reconstruction", "difference"), strict=True)):
         axes = _place(figure, left, top + row * (strip_height + gap), strip_width, strip_height)
-        signed = name == "difference"
-        picture = _show(axes, strip, SIGNED if signed else "gray", (-1 if signed else 0, 1))
+        picture = _show_signed(axes, strip, 1.0) if name == "difference" else _show_pixels(axes, strip)
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
         if row == 0:
             _label_columns(axes, [str(label) for label in labels.tolist()], images.shape[-1])
@@ -127,7 +125,7 @@ def code(
     )
     for left, name, pixels in panels:
         axes = _place(figure, left, top, side, side)
-        _show(axes, _pictures(pixels, image.shape)[0], "gray", (0, 1))
+        _show_pixels(axes, _pictures(pixels, image.shape)[0])
         axes.set_title(name)
     left = MARGIN + side + gap
     axes = _place(figure, left, top, WIDTH - 2 * left, side)
@@ -142,7 +140,7 @@ def _show_code(axes: Axes, code: Float[Tensor, " code"], width: float) -> None:
     cells = torch.full((math.ceil(len(code) / columns) * columns,), torch.nan)
     cells[: len(code)] = code
     limit = code.abs().max().item()
-    _show(axes, cells.reshape(-1, columns), SIGNED, (-limit, limit))
+    _show_signed(axes, cells.reshape(-1, columns), limit)
     axes.set_aspect("auto")
     axes.set_title(r"code, $W_\mathrm{enc}\,$original")
     texts = [f"{value:z.1f}".replace("-", "−") for value in code.tolist()]
@@ -164,7 +162,7 @@ def weights(units: Float[Tensor, "code input"], image_shape: tuple[int, int, int
     mosaic_height = mosaic_width * height / width
     figure = _figure(title, top + mosaic_height + MARGIN)
     limit = units.abs().max().item()
-    picture = _show(_place(figure, MARGIN, top, mosaic_width, mosaic_height), mosaic, SIGNED, (-limit, limit))
+    picture = _show_signed(_place(figure, MARGIN, top, mosaic_width, mosaic_height), mosaic, limit)
     figure.colorbar(picture, _place(figure, 2 * MARGIN + mosaic_width, top, 0.12, mosaic_height))
     return figure
 
@@ -196,9 +194,9 @@ def weight_products(
     )
     for panel, (matrix, limit, name) in enumerate(panels):
         axes = _place(figure, MARGIN + panel * step, top, side, side)
-        picture = _show(axes, matrix, SIGNED, (-limit, limit))
+        picture = _show_signed(axes, matrix, limit)
         axes.set_title(name)
-        bar = _place(figure, MARGIN + panel * step, top + side + MARGIN, side, 0.09)
+        bar = _place(figure, MARGIN + panel * step + 0.3, top + side + MARGIN, side - 0.6, 0.09)
         figure.colorbar(picture, bar, orientation="horizontal", ticks=MaxNLocator(4, symmetric=True))
         bar.set_xlabel("entry" if matrix is inner or pooling == 1 else f"entry, mean of {pooling} × {pooling}")
     return figure
@@ -268,10 +266,20 @@ def _place(figure: Figure, left: float, top: float, width: float, height: float)
     )
 
 
-def _show(axes: Axes, matrix: Float[Tensor, "height width"], cmap: str, limits: tuple[float, float]) -> AxesImage:
+def _show_pixels(axes: Axes, pixels: Float[Tensor, "height width"]) -> AxesImage:
+    """Grey from 0, black, to 1, white."""
+    return _show(axes, pixels, "gray", 0.0, 1.0)
+
+
+def _show_signed(axes: Axes, matrix: Float[Tensor, "height width"], limit: float) -> AxesImage:
+    """Blue from -limit, white at zero, red up to limit."""
+    return _show(axes, matrix, "RdBu_r", -limit, limit)
+
+
+def _show(axes: Axes, matrix: Float[Tensor, "height width"], cmap: str, lowest: float, highest: float) -> AxesImage:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    return axes.imshow(matrix.numpy(), cmap=cmap, vmin=limits[0], vmax=limits[1])
+    return axes.imshow(matrix.numpy(), cmap=cmap, vmin=lowest, vmax=highest)
 
 
 def _label_columns(axes: Axes, texts: Sequence[str], width: int) -> None:
