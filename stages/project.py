@@ -27,11 +27,11 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
     if done.returncode:
         raise SystemExit(done.returncode)
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
-        from autoencoder import state, tracking
+        from autoencoder import follower, params, tracking
 
         store = tracking.Store()
         if stage in ("train", "evaluate", "render"):
-            store.mirror(state.read())
+            follower.reconcile(store, params.load().track.champion)
         if not store.holds_results(run_id):
             click.echo(
                 f"nothing new: another run holds this state, and run {run_id} is deleted as soon as it is closed"

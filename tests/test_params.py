@@ -29,6 +29,7 @@ VALID = st.fixed_dictionaries(
         ),
         "evaluate": st.fixed_dictionaries({"batch_size": COUNT}),
         "render": st.fixed_dictionaries({"examples": COUNT}),
+        "track": st.just({"champion": "test/final_mse"}),
         "runtime": st.fixed_dictionaries(
             {
                 "device": st.sampled_from(["auto", "cpu", "cuda", "mps"]),
@@ -72,6 +73,7 @@ def test_the_default_file_holds_the_articles_settings() -> None:
         },
         "evaluate": {"batch_size": 100},
         "render": {"examples": 10},
+        "track": {"champion": "test/final_mse"},
         "runtime": {"device": "auto", "numerics": "portable", "threads": 1},
     }
 
@@ -96,7 +98,11 @@ def test_any_text_is_read_or_refused_with_one_line(tmp_path_factory: pytest.Temp
         ("epochs: 20", "epoch: 20", "unknown key 'train.epoch' (did you mean 'epochs'?)"),
         ("learning_rate:", "learning-rate:", "unknown key 'train.learning-rate' (did you mean 'learning_rate'?)"),
         ("runtime:", "runtimes:", "unknown key 'runtimes' (did you mean 'runtime'?)"),
-        ("seed: 42", "zzz: 42", "unknown key 'zzz' (known keys: seed, data, model, train, evaluate, render, runtime)"),
+        (
+            "seed: 42",
+            "zzz: 42",
+            "unknown key 'zzz' (known keys: seed, data, model, train, evaluate, render, track, runtime)",
+        ),
         ("seed: 42", "", "key 'seed' is missing"),
         ("seed: 42", "seed: -1", "seed: expected greater than or equal to 0, found -1"),
         ("seed: 42", f"seed: {2**63}", f"seed: expected less than {2**63}, found {2**63}"),

@@ -25,6 +25,7 @@ pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),
 ]
 
+CHAMPION = "test/final_mse"
 EPOCHS = [Epoch(1, 0.5, 0.4), Epoch(2, 0.3, 0.25)]
 STEPS = [Step(0, 1, 0.9), Step(20, 1, 0.6), Step(40, 1, 0.5), Step(60, 2, 0.4)]
 EVALUATION = {"test": {"mse": 0.25, "ratio_to_optimum": 1.5}, "train": {"mse": 0.24}, "pca": {"compression": 2.0}}
@@ -137,7 +138,7 @@ def contents() -> list[dict[str, Any]]:
 class TestMirror:
     def test_a_run_holds_all_that_is_recorded(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        tracking.Store().mirror(read())
+        tracking.Store().mirror(read(), CHAMPION)
         (run,) = contents()
         assert run["status"] == "FINISHED"
         assert run["params"] == {"seed": "42", "data.name": "digits", "train.epochs": "2"}
@@ -157,15 +158,15 @@ class TestMirror:
 
     def test_mirroring_again_changes_nothing(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        tracking.Store().mirror(read())
+        tracking.Store().mirror(read(), CHAMPION)
         before = contents()
-        tracking.Store().mirror(read())
+        tracking.Store().mirror(read(), CHAMPION)
         assert contents() == before
 
     def test_going_back_to_a_state_goes_back_to_its_run(self, images: dict[str, torch.Tensor]) -> None:
         for seed in (1, 2, 1):
             record(images, seed=seed)
-            tracking.Store().mirror(read())
+            tracking.Store().mirror(read(), CHAMPION)
         first, second = contents()
         assert (first["params"]["seed"], second["params"]["seed"]) == ("1", "2")
         assert tracking.CURRENT in first["tags"]
@@ -173,10 +174,10 @@ class TestMirror:
 
     def test_another_drawing_is_no_other_state(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        tracking.Store().mirror(read())
+        tracking.Store().mirror(read(), CHAMPION)
         (before,) = contents()
         record(images, render=5)
-        tracking.Store().mirror(read())
+        tracking.Store().mirror(read(), CHAMPION)
         (after,) = contents()
         assert after["id"] == before["id"]
         assert after["tags"]["render.examples"] == "5"
@@ -188,7 +189,7 @@ class TestMirror:
     ) -> None:
         record(images)
         whole = self.mirror_with(monkeypatch, calls=1000)
-        for calls in range(len(CHANGES) + 4):
+        for calls in range(len(CHANGES) + 2):
             shutil.rmtree("mlruns")
             shutil.copy(self.empty(), "mlflow.db")
             self.mirror_with(monkeypatch, calls=calls)
@@ -219,7 +220,7 @@ class TestMirror:
             for name in CHANGES:
                 patch.setattr(tracking.MlflowClient, name, counted(getattr(tracking.MlflowClient, name)))
             try:
-                tracking.Store().mirror(read())
+                tracking.Store().mirror(read(), CHAMPION)
             except KeyboardInterrupt:
                 return []
         runs = contents()
@@ -258,13 +259,16 @@ CHANGES = [
     "log_model_artifacts",
     "finalize_logged_model",
     "log_outputs",
+    "create_registered_model",
+    "create_model_version",
+    "set_registered_model_alias",
     "set_terminated",
 ]
 
 
 def test_the_model_answers_in_a_process_without_this_project(images: dict[str, torch.Tensor]) -> None:
     record(images)
-    run = tracking.Store().mirror(read())
+    tracking.Store().mirror(read(), CHAMPION)
     x = scale(images["test_images"])
     np.save("x.npy", x.numpy())
     program = f"""
@@ -272,7 +276,7 @@ import sys
 sys.modules["autoencoder"] = None
 import mlflow, numpy
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
-model = mlflow.pyfunc.load_model("models:/{run.outputs.model_outputs[0].model_id}")
+model = mlflow.pyfunc.load_model("models:/{tracking.REGISTERED}@{tracking.CHAMPION}")
 numpy.savez("answer.npz", **model.predict(numpy.load("x.npy")))
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
@@ -337,7 +341,7 @@ class TestReplay:
     def test_a_followed_training_is_completed_in_its_run(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         follower.replay(tracking.Store(), train())
-        tracking.Store().mirror(read())
+        tracking.Store().mirror(read(), CHAMPION)
         (run,) = contents()
         assert run["metrics"]["train/mse"] == [(1, 0.5), (2, 0.3)]
         assert len(run["outputs"]) == 1
@@ -346,10 +350,10 @@ class TestReplay:
     def test_the_same_model_again_is_noted_as_reproduced(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         follower.replay(tracking.Store(), train())
-        tracking.Store().mirror(read())
+        tracking.Store().mirror(read(), CHAMPION)
         (before,) = contents()
         follower.replay(tracking.Store(), train())
-        tracking.Store().mirror(read())
+        tracking.Store().mirror(read(), CHAMPION)
         (after,) = contents()
         assert after["tags"].pop(tracking.REPRODUCED).startswith("bit for bit")
         assert after == before
@@ -369,10 +373,10 @@ class TestReplay:
     ) -> None:
         record(images)
         follower.replay(tracking.Store(), train())
-        tracking.Store().mirror(read())
+        tracking.Store().mirror(read(), CHAMPION)
         record(images, weights=1)
         follower.replay(tracking.Store(), train())
-        tracking.Store().mirror(read())
+        tracking.Store().mirror(read(), CHAMPION)
         first, second = contents()
         assert first["tags"][tracking.DIFFERS] == second["id"]
         assert second["tags"][tracking.DIFFERS] == first["id"]
@@ -383,7 +387,34 @@ class TestReplay:
 def test_runs_are_named_by_what_they_do_otherwise_than_the_article() -> None:
     root = Path(__file__).parent.parent
     article = params.flatten(params.load(root / "params.yaml"))
-    named = {name: value for name, value in article.items() if not name.startswith(("evaluate", "render"))}
+    named = {name: value for name, value in article.items() if not name.startswith(("evaluate", "render", "track"))}
     assert tracking.run_name(named) == "article"
     changed = named | {"data.name": "digits", "train.learning_rate": 0.01}
     assert tracking.run_name(changed) == "data=digits learning_rate=0.01"
+
+
+@pytest.mark.usefixtures("quick_export")
+class TestRegistry:
+    def champion(self) -> str:
+        client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+        return str(client.get_model_version_by_alias(tracking.REGISTERED, tracking.CHAMPION).run_id)
+
+    def test_only_a_better_model_of_the_same_data_becomes_champion(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        ids = []
+        for seed, mse in ((1, 0.3), (2, 0.4), (3, 0.2), (4, 0.1)):
+            monkeypatch.setitem(EVALUATION, "test", {"mse": mse})
+            record(images if seed < 4 else {name: tensor[1:] for name, tensor in images.items()}, seed=seed)
+            ids.append(tracking.Store().mirror(read(), CHAMPION).run_id)
+            assert self.champion() == ids[2 if seed > 2 else 0]
+
+    def test_a_run_of_the_workspaces_state_is_found_with_what_it_lacks(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        assert tracking.Store().which(read()) == (None, [])
+        follower.replay(tracking.Store(), train())
+        run, lacking = tracking.Store().which(read())
+        assert run is not None
+        assert set(lacking) == {"tags", "files", "figures", "model"}
+        tracking.Store().mirror(read(), CHAMPION)
+        assert tracking.Store().which(read())[1] == []

@@ -9,25 +9,35 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from autoencoder.tracking import Store
+from autoencoder import journal, state
+from autoencoder.tracking import Store, Tracked
 
 SECONDS = 0.5  # between two looks at the journal
 
 
-def replay(store: Store, journal: Path, writing: Callable[[], bool] = lambda: False) -> None:
-    """Make `store` say what the journal says, to its end, and remove the journal.
+def replay(store: Store, path: Path, writing: Callable[[], bool] = lambda: False) -> None:
+    """Make `store` say what the journal at `path` says, to its end, and remove the journal.
 
     `writing` tells whether its writer is alive. Raises UserError if MLflow cannot be reached; the journal stays then.
     """
-    store.replay(entries(journal, writing))
-    journal.unlink(missing_ok=True)
-    Path(f"{journal}.log").unlink(missing_ok=True)  # what a follower had to say; see `journal`
+    store.replay(entries(path, writing))
+    path.unlink(missing_ok=True)
+    Path(f"{path}.log").unlink(missing_ok=True)  # what a follower had to say; see `journal`
 
 
-def entries(journal: Path, writing: Callable[[], bool]) -> Iterator[list[dict[str, Any]]]:
-    """The entries of `journal`, those together that came together, until its writer has said or met its end."""
+def reconcile(store: Store, champion: str) -> Tracked:
+    """Make `store` say what the workspace's record says, and what a training said that no follower followed."""
+    recorded = state.read()
+    left = journal.path(recorded.key)
+    if left.exists():
+        replay(store, left)
+    return store.mirror(recorded, champion)
+
+
+def entries(path: Path, writing: Callable[[], bool]) -> Iterator[list[dict[str, Any]]]:
+    """The entries of the journal at `path`, as they come, until its writer has said or met its end."""
     rest = b""
-    with journal.open("rb") as file:
+    with path.open("rb") as file:
         while True:
             more = writing()
             *lines, rest = (rest + file.read()).split(b"\n")

@@ -7,7 +7,7 @@ import subprocess
 
 def commit() -> str | None:
     """The checked-out commit, or None outside a git repository."""
-    return _git("rev-parse", "HEAD") or None
+    return _git("rev-parse", "HEAD").strip() or None
 
 
 def diff() -> str:
@@ -15,7 +15,9 @@ def diff() -> str:
 
     dvc.lock is left out: DVC is writing it while the pipeline runs, and it says what came out rather than what went in.
     """
-    return _git("diff", "HEAD", "--binary", "--", ".", ":!dvc.lock")
+    tracked = _git("diff", "HEAD", "--binary", "--", ".", ":!dvc.lock")
+    new = _git("ls-files", "--others", "--exclude-standard", "-z").split("\0")
+    return "".join([tracked, *(_git("diff", "--no-index", "--binary", os.devnull, path) for path in new if path)])
 
 
 def started_by() -> str:
@@ -33,5 +35,4 @@ def user() -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout

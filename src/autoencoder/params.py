@@ -57,6 +57,12 @@ class Render(Section):
     examples: Annotated[int, Field(ge=1, le=100)]
 
 
+class Track(Section):
+    """The figure by which the champion is chosen among the registered models of a dataset: the lowest."""
+
+    champion: Literal["test/final_mse", "test/ratio_to_optimum", "train/final_mse"]
+
+
 class Runtime(Section):
     """Where and how the numbers are computed: see `numerics`."""
 
@@ -74,6 +80,7 @@ class Params(Section):
     train: Train
     evaluate: Evaluate
     render: Render
+    track: Track
     runtime: Runtime
 
 

@@ -45,6 +45,7 @@ def read() -> State:
             f"dvc.lock: expected stages train and evaluate, {', '.join(sorted(missing))} not found; dvc repro"
         )
     train = stages["train"]
+    stages.pop("track", None)  # it is being run, or says what an earlier state was told
     params = _flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
     outs = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items() if path != IMAGES}
     for path, md5 in outs.items():

@@ -12,8 +12,10 @@ import os
 import socket
 import tempfile
 import time
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +23,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+from PIL import Image
+from sqlalchemy.exc import SQLAlchemyError
 
 from autoencoder import export, journal, lineage, pipeline
 from autoencoder.errors import UserError
@@ -62,6 +66,11 @@ CURRENT = "autoencoder.workspace"
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 REPRODUCED = "autoencoder.reproduced"
 SECONDS = "autoencoder.training_seconds"
+REGISTERED = "autoencoder"
+CHAMPION = "champion"
+NOTE = "mlflow.note.content"
+COMPARED = "figures/reconstructions.png"
+GRID_PIXELS = 256  # of the small copy that the grid loads first
 BATCH = 1_000  # metrics that MLflow accepts at once
 
 # What the article did: a run is named after what it does otherwise.
@@ -82,6 +91,16 @@ ARTICLE = {
 }
 
 
+@dataclass(frozen=True)
+class Tracked:
+    """A run, with its page in the UI, and the run of the same state with another model if there is one."""
+
+    run_id: str
+    name: str
+    link: str
+    differs_from: str | None
+
+
 class Store:
     """The MLflow store that MLFLOW_TRACKING_URI names, by default `mlflow.db` in the repository's root.
 
@@ -91,28 +110,59 @@ class Store:
     def __init__(self) -> None:
         self.root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
         self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
-        self.client = MlflowClient(self.uri, self.uri)
-        # Processes that create one database at the same time break each other's migrations.
         with self.lock("store"), self._errors():
+            self._create_database()
+            self.client = MlflowClient(self.uri, self.uri)
             self.client.search_experiments(max_results=1)
 
-    def mirror(self, state: State) -> Run:
-        """Make the store say what `state` says, and return its run. What it says already is left alone."""
+    def _create_database(self) -> None:
+        """Make a SQLite store whole or not at all: MLflow cannot go on with one whose migrations were cut short."""
+        path = Path(self.uri.removeprefix("sqlite:///"))
+        if self.uri.startswith("sqlite:///") and not path.exists():
+            unfinished = path.with_name(f"{path.name}.unfinished")
+            unfinished.unlink(missing_ok=True)
+            MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+            unfinished.rename(path)
+
+    def mirror(self, state: State, champion: str) -> Tracked:
+        """Make the store say what `state` says, and return its run. What it says already is left alone.
+
+        The model with the lowest `champion`, one of the state's figures, among those of its dataset is the champion.
+        """
         with self.lock(state.key), tempfile.TemporaryDirectory() as scratch, self._errors():
             run = self._run(state) or self._create(state.key, state.params)
-            program = None if self._models(run) else export.start(Path(scratch))
-            self._log_parameters(run, state)
+            missing = self._missing(run, state)
+            program = export.start(Path(scratch)) if missing["model"] else None
             self._log_dataset(run, state)
-            self._log_points(run, state.curves)
-            self._log_files(run, state)
+            self._log_parameters(run, missing)
+            self._log_points(run, missing["curves"])
+            self._log_files(run, state, missing["files"], Path(scratch))
             if program:
                 export.wait(program)
                 self._log_model(run, Path(scratch))
-            self._log_figures(run, state)
+            self._log_figures(run, state, missing["figures"])
+            with self.lock("registry"):
+                self._register(run, state, champion)
             self._mark(run)
             if run.info.status != "FINISHED":
                 self.client.set_terminated(run.info.run_id, "FINISHED")
-            return self.client.get_run(run.info.run_id)
+            return self._tracked(run)
+
+    def which(self, state: State) -> tuple[Tracked | None, list[str]]:
+        """The run of `state`, if there is one, and what it lacks."""
+        with self._errors():
+            if run := self._run(state):
+                return self._tracked(run), [name for name, lacking in self._missing(run, state).items() if lacking]
+            return None, []
+
+    def _tracked(self, run: Run) -> Tracked:
+        server = _without_password(self.uri) if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        return Tracked(
+            run.info.run_id,
+            str(run.info.run_name),
+            f"{server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
+            run.data.tags.get(DIFFERS),
+        )
 
     def replay(self, entries: Iterator[list[dict[str, Any]]]) -> None:
         """Make the store say what a training's journal says, as it comes: see `follower`.
@@ -142,7 +192,8 @@ class Store:
         self.client.log_batch(run_id, params=params, tags=tags)
         end: dict[str, Any] = {"status": "KILLED", "error": "the process was killed", "ended": None}
         for batch in entries:
-            self._log_points(run, [Point(**point) for entry in batch for point in entry.get("points", [])])
+            points = [Point(**point) for entry in batch for point in entry.get("points", [])]
+            self._log_points(run, self._missing_points(run, points))
             end = next((entry for entry in batch if "status" in entry), end)
         names = {"model_md5": MODEL_MD5, "error": ERROR, "seconds": SECONDS}
         tags = [RunTag(tag, str(end[name])) for name, tag in names.items() if name in end]
@@ -191,8 +242,8 @@ class Store:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except MlflowException as error:
-            reason = " ".join(str(error).split()).replace(self.uri, _without_password(self.uri))
+        except (MlflowException, SQLAlchemyError) as error:
+            reason = str(error).partition("\n")[0].replace(self.uri, _without_password(self.uri))
             raise UserError(
                 f"MLflow store {_without_password(self.uri)}: {reason}. Nothing is lost: the results are in the "
                 "workspace. Type `dvc repro` when the store is back"
@@ -215,15 +266,24 @@ class Store:
     def _create(self, key: str, params: dict[str, Any]) -> Run:
         """A new run, or the one that `mlflow run` began if it holds no results yet."""
         tags = {KEY: key, "mlflow.user": lineage.user(), "autoencoder.started_by": lineage.started_by()}
+        diff = lineage.diff()
         if commit := lineage.commit():
-            tags |= {"mlflow.source.git.commit": commit, "autoencoder.dirty": str(bool(lineage.diff())).lower()}
-        if run_id := os.environ.get("MLFLOW_RUN_ID"):
-            run = self.client.get_run(run_id)
-            if KEY not in run.data.tags:
-                self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
-                self.client.update_run(run_id, name=run_name(params))
-                return self.client.get_run(run_id)
-        return self.client.create_run(self._experiment(), tags=tags, run_name=run_name(params))
+            tags |= {"mlflow.source.git.commit": commit, "autoencoder.dirty": str(bool(diff)).lower()}
+        run = self._adopt(tags, run_name(params)) or self.client.create_run(
+            self._experiment(), tags=tags, run_name=run_name(params)
+        )
+        if diff:
+            self.client.log_text(run.info.run_id, diff, "uncommitted.diff")
+        return run
+
+    def _adopt(self, tags: dict[str, str], name: str) -> Run | None:
+        """The run that `mlflow run` began, if there is one and it holds no results yet."""
+        run_id = os.environ.get("MLFLOW_RUN_ID")
+        if not run_id or KEY in self.client.get_run(run_id).data.tags:
+            return None
+        self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
+        self.client.update_run(run_id, name=name)
+        return self.client.get_run(run_id)
 
     def _experiment(self) -> str:
         """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else `autoencoder`."""
@@ -238,11 +298,31 @@ class Store:
             beside = None if "MLFLOW_TRACKING_URI" in os.environ else (self.root / "mlruns").as_uri()
             return str(self.client.create_experiment(name, artifact_location=beside))
 
-    def _log_parameters(self, run: Run, state: State) -> None:
-        params = [Param(*item) for item in state.params.items() if item[0] not in run.data.params]
-        tags = {MODEL_MD5: state.model_md5} | {name: str(value) for name, value in state.knobs.items()}
-        new = [RunTag(*item) for item in tags.items() if run.data.tags.get(item[0]) != item[1]]
-        self.client.log_batch(run.info.run_id, params=params, tags=new)
+    def _missing(self, run: Run, state: State) -> dict[str, dict[Any, Any]]:
+        """What `run` does not say of `state` yet, by kind and name."""
+        tags = {MODEL_MD5: state.model_md5, NOTE: description(state)}
+        tags |= {name: str(value) for name, value in state.knobs.items()}
+        there = json.loads(run.data.tags.get(FILES, "{}"))
+        return {
+            "params": {name: value for name, value in state.params.items() if name not in run.data.params},
+            "tags": {name: value for name, value in tags.items() if run.data.tags.get(name) != value},
+            "curves": self._missing_points(run, state.curves),
+            "files": {name: md5 for name, md5 in _hashes(state).items() if there.get(name) != md5},
+            "figures": {name: value for name, value in state.figures.items() if run.data.metrics.get(name) != value},
+            "model": {} if self._models(run) else {"model": state.model_md5},
+        }
+
+    def _missing_points(self, run: Run, points: Iterable[Point]) -> dict[tuple[str, int], Point]:
+        wanted = {(point.name, point.step): point for point in points}
+        for name in {name for name, _ in wanted} & set(run.data.metrics):
+            for metric in self.client.get_metric_history(run.info.run_id, name):
+                wanted.pop((name, metric.step), None)
+        return wanted
+
+    def _log_parameters(self, run: Run, missing: dict[str, dict[Any, Any]]) -> None:
+        params = [Param(*item) for item in missing["params"].items()]
+        tags = [RunTag(*item) for item in missing["tags"].items()]
+        self.client.log_batch(run.info.run_id, params=params, tags=tags)
 
     def _log_dataset(self, run: Run, state: State) -> None:
         if not (run.inputs and run.inputs.dataset_inputs):
@@ -251,43 +331,46 @@ class Store:
             tags = [InputTag("mlflow.data.context", "training")]
             self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
 
-    def _log_points(self, run: Run, points: Iterable[Point]) -> None:
-        run_id = run.info.run_id
-        names = {point.name for point in points} & set(run.data.metrics)
-        there = {(name, metric.step) for name in names for metric in self.client.get_metric_history(run_id, name)}
+    def _log_points(self, run: Run, points: dict[tuple[str, int], Point]) -> None:
         now = journal.now()
-        new = [Metric(p.name, p.value, p.time or now, p.step) for p in points if (p.name, p.step) not in there]
-        for first in range(0, len(new), BATCH):
-            self.client.log_batch(run_id, metrics=new[first : first + BATCH])
+        metrics = [Metric(point.name, point.value, point.time or now, point.step) for point in points.values()]
+        for first in range(0, len(metrics), BATCH):
+            self.client.log_batch(run.info.run_id, metrics=metrics[first : first + BATCH])
 
-    def _log_figures(self, run: Run, state: State) -> None:
+    def _log_figures(self, run: Run, state: State, figures: dict[str, float]) -> None:
         """The final numbers, linked to the model and the data they are about."""
-        model_id = self._models(run)[0]
-        now = journal.now()
-        new = [
-            Metric(name, value, now, 0, model_id, state.params["data.name"], state.data_md5, run.info.run_id)
-            for name, value in state.figures.items()
-            if run.data.metrics.get(name) != value
-        ]
-        self.client.log_batch(run.info.run_id, metrics=new)
+        about = (self._models(run)[0], state.params["data.name"], state.data_md5, run.info.run_id)
+        metrics = [Metric(name, value, journal.now(), 0, *about) for name, value in figures.items()]
+        self.client.log_batch(run.info.run_id, metrics=metrics)
 
-    def _log_files(self, run: Run, state: State) -> None:
+    def _log_files(self, run: Run, state: State, names: Iterable[str], scratch: Path) -> None:
         run_id = run.info.run_id
-        wanted = {str(path): pipeline.md5(path) for path in state.files}
-        wanted |= {
-            name: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-            for name, text in state.documents.items()
-        }
-        there = json.loads(run.data.tags.get(FILES, "{}"))
-        new = {name for name, md5 in wanted.items() if there.get(name) != md5}
-        for path in state.files:
-            if str(path) in new:
-                self.client.log_artifact(run_id, str(path), str(path.parent))
-        for name, text in state.documents.items():
-            if name in new:
+        for name in names:
+            if text := state.documents.get(name):
                 self.client.log_text(run_id, text, name)
-        if new:
-            self.client.set_tag(run_id, FILES, json.dumps(wanted))
+            else:
+                self.client.log_artifact(run_id, name, str(Path(name).parent))
+            if name == COMPARED:
+                self._log_image(run, Path(name), scratch)
+        if names:
+            self.client.set_tag(run_id, FILES, json.dumps(_hashes(state)))
+
+    def _log_image(self, run: Run, path: Path, scratch: Path) -> None:
+        """Show a picture in the UI's image grid, which lays the runs side by side.
+
+        The names are those of `MlflowClient.log_image`, but for the same picture always the same.
+        """
+        identifier, start = str(uuid.UUID(pipeline.md5(path))), int(run.info.start_time)
+        others = [file.path for file in self.client.list_artifacts(run.info.run_id, "images")]
+        age = len([other for other in others if identifier not in other])
+        name = f"{path.stem}+step+0+timestamp+{start + age}+{identifier}"
+        with Image.open(path) as image:
+            image.save(scratch / f"{name}.png")
+            image.thumbnail((GRID_PIXELS, GRID_PIXELS))
+            image.save(scratch / f"{name}+compressed.webp")
+        for suffix in (".png", "+compressed.webp"):
+            self.client.log_artifact(run.info.run_id, str(scratch / f"{name}{suffix}"), "images")
+        self.client.set_tag(run.info.run_id, "mlflow.loggedImages", "True")
 
     def _models(self, run: Run) -> list[str]:
         """The ids of the run's complete models: one, or none yet."""
@@ -304,6 +387,26 @@ class Store:
         self.client.log_model_artifacts(model.model_id, str(folder / "model"))
         self.client.finalize_logged_model(model.model_id, "READY")
         self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+
+    def _register(self, run: Run, state: State, metric: str) -> None:
+        """Register the run's model, and make it the champion if no model of the same dataset is better."""
+        (model_id, *_) = self._models(run)
+        if not self.client.search_registered_models(f"name = '{REGISTERED}'"):
+            self.client.create_registered_model(REGISTERED)
+        versions = self.client.search_model_versions(f"name = '{REGISTERED}'")
+        version = next((version for version in versions if version.run_id == run.info.run_id), None)
+        version = version or self.client.create_model_version(
+            REGISTERED, f"models:/{model_id}", run.info.run_id, model_id=model_id
+        )
+        aliases = self.client.get_registered_model(REGISTERED).aliases
+        if CHAMPION not in aliases or self._beats(state, aliases[CHAMPION], metric):
+            self.client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
+
+    def _beats(self, state: State, champion: str, metric: str) -> bool:
+        """Whether `state` is better by `metric` than the champion's version, on the same data."""
+        run = self.client.get_run(str(self.client.get_model_version(REGISTERED, champion).run_id))
+        data = [dataset.dataset.digest for dataset in run.inputs.dataset_inputs] if run.inputs else []
+        return state.data_md5 in data and state.figures[metric] < run.data.metrics[metric]
 
     def _mark(self, run: Run) -> None:
         """Let this run alone carry the tag that it is the state of this workspace. A DVC experiment's copy is none."""
@@ -336,6 +439,26 @@ def save_model(exported: Path, path: Path, model: Model) -> None:
     )
     model.add_flavor("pytorch", model_data="data", pytorch_version=about["torch"], code=None)
     model.save(str(path / "MLmodel"))
+
+
+def description(state: State) -> str:
+    """What a run's page says first, in Markdown."""
+    figures = state.figures
+    lines = [f"Test MSE **{figures['test/final_mse']:.4f}**"]
+    if "test/ratio_to_optimum" in figures:
+        lines.append(f"{figures['test/ratio_to_optimum']:.3f} times the best of its rank (PCA)")
+    if "pca/directions_captured" in figures:
+        of = state.params["model.code_dimensions"]
+        lines.append(f"{figures['pca/directions_captured']:.1f} of {of} principal directions captured")
+    return ", ".join(lines) + f". Data: {state.params['data.name']}."
+
+
+def _hashes(state: State) -> dict[str, str]:
+    """The MD5 of every file and document of `state`, by name."""
+    documents = {
+        name: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for name, text in state.documents.items()
+    }
+    return {str(path): pipeline.md5(path) for path in state.files} | documents
 
 
 def run_name(params: dict[str, Any]) -> str:
