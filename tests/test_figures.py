@@ -115,14 +115,14 @@ def test_a_long_code_is_a_picture_with_its_range() -> None:
 
 
 def test_each_unit_is_a_picture_on_one_scale_with_zero_in_the_middle() -> None:
-    units = torch.arange(5 * 12.0).reshape(5, 12) - 7
+    units = torch.arange(7 * 12.0).reshape(7, 12) - 7
     axes = figures.weights(units, (1, 3, 4), "Units").axes[0]
     rows, columns = 2, 4
     mosaic = drawn(axes)
     assert mosaic.shape == (rows * 3 + 1, columns * 4 + 3)
     torch.testing.assert_close(mosaic[4:7, 0:4], units[4].reshape(3, 4))
-    assert mosaic[4:7, 5:].isnan().all()
-    assert axes.get_images()[0].get_clim() == (-52, 52)
+    assert mosaic[4:7, 15:].isnan().all()
+    assert axes.get_images()[0].get_clim() == (-76, 76)
 
 
 def test_at_the_optimum_the_products_are_the_projector_and_the_identity() -> None:

@@ -35,7 +35,7 @@ def style() -> Iterator[None]:
                 "font.family": "DejaVu Sans",
                 "font.size": 10,
                 "mathtext.fontset": "dejavusans",
-                "savefig.dpi": 200,
+                "savefig.dpi": 150,
                 "figure.facecolor": "white",
                 "axes.edgecolor": GREY,
                 "axes.linewidth": 0.8,
@@ -87,7 +87,7 @@ def reconstructions(
     original, rebuilt = unscale(x), unscale(reconstruction)
     strips = [_mosaic(_pictures(pixels, images.shape), n) for pixels in (original, rebuilt, rebuilt - original)]
     height, width = strips[0].shape
-    left, top, strip_width, gap = 1.25, 0.68, 0.62 * n - 0.07, 0.09
+    left, top, strip_width, gap = 1.25, 0.68, 0.62 * n - 0.06, 0.09
     strip_height = strip_width * height / width
     figure = _figure(
         f"{inputs} pixels, rebuilt from {_count(code_dimensions, 'number')}",
@@ -319,8 +319,9 @@ def _whole_numbers() -> MaxNLocator:
 
 
 def _columns(n: int) -> int:
-    """Columns of a table of n cells that is about twice as wide as it is high."""
-    return math.ceil(math.sqrt(2 * n)) if n > 1 else 1
+    """Columns of a table of n cells: as few empty cells as can be, and wider than high."""
+    root = math.ceil(math.sqrt(n))
+    return min(range(root, 2 * root + 1), key=lambda columns: (-n % columns, -columns))
 
 
 def _count(n: int, thing: str) -> str:
