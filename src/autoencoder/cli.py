@@ -1,5 +1,10 @@
 """The console script `autoencoder`: what is no stage."""
 
+import hashlib
+import tempfile
+from functools import partial
+from pathlib import Path
+
 import click
 
 from autoencoder.entry import Group
@@ -31,3 +36,36 @@ def which_run() -> None:
     click.echo(f"{run.run_id} {run.name!r}\n{run.link}")
     if missing:
         raise click.ClickException(f"the run lacks {', '.join(missing)}; autoencoder track")
+
+
+@main.command("verify")
+@click.option("--stage", "names", multiple=True, help="Only this stage; may be given several times.")
+@click.pass_context
+def verify_(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Run again what dvc.lock records, in a scratch folder, and compare every output with its hash."""
+    from autoencoder import numerics, params, pipeline, verify
+    from autoencoder.errors import UserError
+
+    stages = pipeline.recorded()
+    known = [name for name in verify.in_order(stages) if stages[name].outs]
+    if unknown := set(names) - set(known):
+        raise UserError(f"--stage: expected {', '.join(known)}, found {', '.join(sorted(unknown))}")
+    # Training's follower may outlive it by a moment, and write into the folder while that is removed.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        scratch, rows = Path(folder), []
+        click.echo(f"{'output':<36}{'expected (MD5)':<34}found")
+        for row in verify.run(stages, set(names or known), scratch, partial(click.echo, err=True)):
+            rows.append(row)
+            verdict = "the same" if row.found == row.expected else "DIFFERENT"
+            click.echo(f"{row.output!s:<36}{row.expected:<34}{row.found}  {verdict if row.executed else 'not run'}")
+        different = [row for row in rows if row.found != row.expected]
+        for row in different:
+            click.echo(f"{row.output}: {verify.explain(row, scratch)}")
+    runtime = params.Params.model_validate(verify.params(stages)).runtime
+    numerics.configure(runtime)
+    facts = numerics.facts(runtime) | {
+        "packages": hashlib.sha256(Path("requirements.lock").read_bytes()).hexdigest()[:12]
+    }
+    click.echo("this machine: " + ", ".join(f"{name} {value}" for name, value in facts.items()))
+    click.echo(f"{len(rows) - len(different)} of {len(rows)} outputs are the same bytes as dvc.lock records")
+    ctx.exit(bool(different))

@@ -1,0 +1,90 @@
+"""Run the stages on digits natively, under a hostile environment, and on emulated CPUs, and compare every output.
+
+`python tests/emulated_cpus.py` needs qemu-x86_64 (Debian: qemu-user) and about six minutes on a quiet machine;
+`--native` leaves the emulated CPUs out.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("models", "metrics", "figures")
+# One process for all stages: under emulation torch takes more than a minute to import.
+STAGES = """
+import importlib, pathlib, shutil, sys
+sys.path[:0] = ["src", "stages"]
+text = pathlib.Path("params.yaml").read_text()
+for optimizer, stages in (("adam", ["train"]), ("sgd", ["pca", "train", "evaluate", "render"])):
+    pathlib.Path("params.yaml").write_text(text.replace("optimizer: sgd", f"optimizer: {optimizer}"))
+    for name in stages:
+        getattr(importlib.import_module(name), name).main([], standalone_mode=False)
+    if optimizer == "adam":
+        shutil.copytree("metrics", "models/adam")
+        shutil.move("models/autoencoder.safetensors", "models/adam")
+import torch
+print("CPU capability:", torch.backends.cpu.get_cpu_capability())
+"""
+HOSTILE = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "MKL_CBWR": "AUTO",
+    "MKL_NUM_THREADS": "2",
+    "OMP_NUM_THREADS": "2",
+    "ONEDNN_MAX_CPU_ISA": "ALL",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "ANY",
+}
+
+
+def main() -> None:
+    """Print a line per output; exit with 1 if any differs anywhere."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--native", action="store_true", help="leave the emulated CPUs out")
+    variants: dict[str, tuple[list[str], dict[str, str]]] = {"native": ([], {}), "hostile environment": ([], HOSTILE)}
+    if not parser.parse_args().native:
+        emulator = shutil.which("qemu-x86_64") or sys.exit("qemu-x86_64 not found; apt-get install qemu-user")
+        for cpu in ("Haswell", "EPYC-Rome"):
+            variants[cpu] = ([str(emulator), "-cpu", cpu], {})
+    with tempfile.TemporaryDirectory() as folder:
+        start = Path(folder) / "start"
+        prepare(start)
+        found = {}
+        for name, (emulator, environment) in variants.items():
+            shutil.copytree(start, Path(folder) / name)
+            found[name] = outputs(Path(folder) / name, emulator, environment)
+    expected = found["native"]
+    differences = 0
+    for output, digest in expected.items():
+        others = [name for name in found if found[name].get(output) != digest]
+        differences += bool(others)
+        print(f"{output}: {digest[:16]} {'differs: ' + ', '.join(others) if others else 'the same everywhere'}")
+    print(f"{len(expected)} outputs of {', '.join(found)}: {differences} differ")
+    sys.exit(bool(differences) or any(outputs.keys() != expected.keys() for outputs in found.values()))
+
+
+def prepare(folder: Path) -> None:
+    """A workspace on digits with a short training."""
+    for name in ("src", "stages"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    text = (ROOT / "params.yaml").read_text()
+    for old, new in (("mnist", "digits"), ("epochs: 20", "epochs: 2"), ("every: 1000", "every: 20")):
+        text = text.replace(old, new, 1)
+    (folder / "params.yaml").write_text(text)
+    subprocess.run([sys.executable, "stages", "download"], cwd=folder, check=True)
+
+
+def outputs(folder: Path, emulator: list[str], environment: dict[str, str]) -> dict[str, str]:
+    """SHA-256 by output of all stages, run by `emulator` with `environment` on top of the caller's."""
+    command = [*emulator, sys.executable, "-W", "ignore", "-c", STAGES]
+    subprocess.run(command, cwd=folder, env=os.environ | environment, check=True)
+    files = sorted(path for name in FOLDERS for path in (folder / name).rglob("*.*"))
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""`autoencoder verify` runs what dvc.lock records and nothing else, and says where an output first differs."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import run
+from safetensors.torch import save
+
+from autoencoder import pipeline, verify
+from autoencoder.errors import UserError
+from autoencoder.pipeline import Stage
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+COPY = """from pathlib import Path
+Path("out").write_text(Path("in").read_text() + "".join(Path("params.yaml").read_text().split()))
+"""
+OUT = "content\nsection:{key:1}"
+
+
+@pytest.fixture
+def stages(tmp_path, monkeypatch) -> dict[str, Stage]:
+    """A workspace with a recorded pipeline of two stages, in dvc.lock's order, which need not be theirs."""
+    for name, text in {"in": "content\n", "copy.py": COPY, "dvc.yaml": "stages: {}\n", "params.yaml": "{}"}.items():
+        (tmp_path / name).write_text(text)
+    for command in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "Start")):
+        run("git", *command, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    first = Stage(
+        "python copy.py", {"in": md5("content\n"), "copy.py": md5(COPY)}, {"section.key": 1}, {"out": md5(OUT)}
+    )
+    second = Stage("cp out last", {"out": md5(OUT)}, {}, {"last": md5(OUT)})
+    return {"second": second, "first": first}
+
+
+@pytest.fixture
+def scratch(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("scratch")
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def test_stages_run_in_their_order_and_every_output_is_compared(stages, scratch, said):
+    rows = list(verify.run(stages, {"first", "second"}, scratch, said.append))
+    assert [(row.stage, str(row.output), row.found == row.expected, row.executed) for row in rows] == [
+        ("first", "out", True, True),
+        ("second", "last", True, True),
+    ]
+    assert sorted(path.name for path in Path.cwd().iterdir()) == [".git", "copy.py", "dvc.yaml", "in", "params.yaml"]
+
+
+def test_what_the_workspace_holds_otherwise_has_no_influence(stages, scratch, said):
+    Path("in").write_text("edited")
+    Path("params.yaml").write_text("section: {key: 2}")
+    (row,) = verify.run(stages, {"first"}, scratch, said.append)
+    assert row.found == row.expected
+    assert any(line.startswith("note: in is not what dvc.lock records") for line in said)
+
+
+def test_an_output_that_differs_is_a_row_that_differs(stages, scratch, said):
+    stages["first"].outs["out"] = md5("something else")
+    (row,) = verify.run(stages, {"first"}, scratch, said.append)
+    assert (row.expected, row.found) == (md5("something else"), md5(OUT))
+    assert verify.explain(row, scratch) == "the recorded file is not at hand to compare with"
+
+
+def test_an_input_that_is_nowhere_is_an_error_that_names_it(stages, scratch, said):
+    stages["first"].deps["in"] = md5("gone")
+    with pytest.raises(UserError, match=r"in: expected the content that dvc.lock records .* found it nowhere"):
+        list(verify.run(stages, {"first"}, scratch, said.append))
+
+
+def test_a_stage_that_fails_is_an_error_with_its_last_words(stages, scratch, said):
+    stages["first"] = Stage(f"{sys.executable} -c 'exit(\"last words\")'", {}, {}, {"out": ""})
+    with pytest.raises(UserError, match="stage first: expected exit status 0, found 1: last words"):
+        list(verify.run(stages, {"first"}, scratch, said.append))
+
+
+def test_without_a_mirror_the_recorded_images_are_taken(stages, scratch, said):
+    Path("out").write_text(OUT)
+    stages["first"] = Stage(
+        "sh -c 'mkdir .autoencoder; touch .autoencoder/no-mirror; exit 1'", {}, {}, {"out": md5(OUT)}
+    )
+    (row,) = verify.run(stages, {"first"}, scratch, said.append)
+    assert (row.found, row.executed) == (md5(OUT), False)
+
+
+def test_the_first_row_that_differs_is_named(tmp_path):
+    (tmp_path / "a.csv").write_text("step,epoch,mse\n0,1,0.5\n20,1,0.25\n40,1,0.1\n")
+    (tmp_path / "b.csv").write_text("step,epoch,mse\n0,1,0.5\n20,1,0.125\n40,1,0.2\n")
+    assert verify.first_row(tmp_path / "a.csv", tmp_path / "b.csv") == "first at step 20: mse 0.25 → 0.125"
+
+
+def test_the_first_tensor_that_differs_is_named(tmp_path):
+    (tmp_path / "a").write_bytes(save({"a": torch.zeros(2), "b": torch.zeros(3), "c": torch.zeros(1)}))
+    (tmp_path / "b").write_bytes(save({"a": torch.zeros(2), "b": torch.tensor([0, 0.5, 0]), "c": torch.ones(1)}))
+    expected = "first tensor b: 1 of 3 values differ, by at most 0.5"
+    assert verify.first_tensor(tmp_path / "a", tmp_path / "b") == expected
+
+
+def test_verify_proves_a_state_and_names_what_differs(clone, tmp_path):
+    folder = tmp_path / "clone"
+    run("git", "clone", "-q", str(clone), str(folder), cwd=tmp_path)
+    run("dvc", "repro", "-q", "train", cwd=folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts}
+    lock = (folder / "dvc.lock").read_text()
+    altered = md5("step,epoch,mse\n0,1,0.5\n")
+    recorded = pipeline.md5(folder / "metrics/steps.csv")
+    (folder / "metrics/steps.csv").write_text("step,epoch,mse\n0,1,0.5\n")
+    (folder / "dvc.lock").write_text(lock.replace(recorded, altered))
+    done = run("autoencoder", "verify", "--stage", "train", cwd=folder, check=False)
+    assert done.returncode == 1
+    assert f"metrics/steps.csv                   {altered}  {recorded}  DIFFERENT" in done.stdout
+    assert "metrics/steps.csv: first at step 0: mse 0.5 → " in done.stdout
+    assert "2 of 3 outputs are the same bytes as dvc.lock records" in done.stdout
+    assert "cpu_capability" in done.stdout
+    for path in (folder / "metrics/steps.csv", folder / "dvc.lock"):
+        path.write_bytes(before[path])
+    assert before == {
+        path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts
+    }
+
+
+def test_an_unknown_stage_is_an_error_that_lists_the_known(clone):
+    done = run("autoencoder", "verify", "--stage", "trian", cwd=clone, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "expected " in done.stderr
+    assert "found trian" in done.stderr
