@@ -17,10 +17,13 @@ def main() -> None:
 
 
 @main.command()
-def track() -> None:
+@click.option("--all", "everything", is_flag=True, help="Track every commit and DVC experiment before the workspace.")
+def track(everything: bool) -> None:
     """Make the MLflow store say what the workspace's results say, whatever happened to it before."""
-    from autoencoder import follower, params, tracking
+    from autoencoder import follower, history, params, tracking
 
+    for commit in history.states() if everything else []:
+        click.echo(history.track(commit) or f"{commit[:7]}: tracked")
     run = follower.reconcile(tracking.Store(), params.load().track.champion)
     click.echo(f"MLflow run {run.name!r} holds this state: {run.link}")
 

@@ -56,8 +56,9 @@ from mlflow.models import Model, ModelSignature  # noqa: E402
 from mlflow.types import Schema, TensorSpec  # noqa: E402
 
 EXPERIMENT = "autoencoder"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI then shows what belongs to training
 KEY = "autoencoder.training_key"
-FILES = "autoencoder.files"
+FILES = "mlflow.autoencoder.files"  # the UI does not show tags of MLflow's own prefix
 DIFFERS = "autoencoder.not_reproduced_by"
 ERROR = "autoencoder.error"
 MODEL_MD5 = "autoencoder.model_md5"
@@ -296,7 +297,7 @@ class Store:
                 return str(found.experiment_id)
             # MLflow's own default for a database is a folder below the process's, which may be a temporary one.
             beside = None if "MLFLOW_TRACKING_URI" in os.environ else (self.root / "mlruns").as_uri()
-            return str(self.client.create_experiment(name, artifact_location=beside))
+            return str(self.client.create_experiment(name, artifact_location=beside, tags=KIND))
 
     def _missing(self, run: Run, state: State) -> dict[str, dict[Any, Any]]:
         """What `run` does not say of `state` yet, by kind and name."""
@@ -396,7 +397,7 @@ class Store:
         versions = self.client.search_model_versions(f"name = '{REGISTERED}'")
         version = next((version for version in versions if version.run_id == run.info.run_id), None)
         version = version or self.client.create_model_version(
-            REGISTERED, f"models:/{model_id}", run.info.run_id, model_id=model_id
+            REGISTERED, self.client.get_logged_model(model_id).artifact_location, run.info.run_id, model_id=model_id
         )
         aliases = self.client.get_registered_model(REGISTERED).aliases
         if CHAMPION not in aliases or self._beats(state, aliases[CHAMPION], metric):
@@ -473,4 +474,4 @@ def run_name(params: dict[str, Any]) -> str:
 
 def _without_password(uri: str) -> str:
     parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if parts.netloc else uri

@@ -1,0 +1,64 @@
+"""Every state that git and DVC remember, brought back one by one into a temporary worktree. Knows no MLflow."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autoencoder.errors import UserError
+
+VERBS = ("checkout", "pull")  # the second is tried if the first finds something missing
+
+
+def states() -> list[str]:
+    """The commits of all branches, tags and DVC experiments that have a dvc.lock of their own, oldest first."""
+    commits = _git("rev-list", "--all", "--reverse", "--", "dvc.lock").split()
+    locks: dict[str, str] = {}
+    for commit in commits:
+        if lock := _git("ls-tree", "--object-only", commit, "dvc.lock").strip():
+            locks.setdefault(lock, commit)
+    return list(locks.values())
+
+
+@contextmanager
+def checked_out(commit: str) -> Iterator[Path]:
+    """A worktree of `commit` with its outputs, from DVC's cache or else its remote.
+
+    Raises UserError if an output is in neither.
+    """
+    cache = _run(sys.executable, "-m", "dvc", "cache", "dir").stdout.strip()
+    with tempfile.TemporaryDirectory() as folder:
+        _git("worktree", "add", "--quiet", "--detach", folder, commit)
+        try:
+            _run(sys.executable, "-m", "dvc", "cache", "dir", "--local", str(Path(cache).resolve()), cwd=folder)
+            if all(_run(sys.executable, "-m", "dvc", verb, "--quiet", cwd=folder).returncode for verb in VERBS):
+                raise UserError(f"{commit[:7]}: its outputs are neither in DVC's cache nor in a remote")
+            yield Path(folder)
+        finally:
+            _git("worktree", "remove", "--force", folder)
+
+
+def track(commit: str) -> str | None:
+    """Track the state of `commit` in the store of this workspace; the reason if that was not possible."""
+    root = os.environ.get("DVC_ROOT", str(Path.cwd()))
+    stages = str(Path(__file__).resolve().parents[2] / "stages")
+    try:
+        with checked_out(commit) as folder:
+            done = _run(sys.executable, stages, "track", cwd=str(folder), DVC_ROOT=root)
+            return None if done.returncode == 0 else f"{commit[:7]}: {done.stderr.strip()}"
+    except UserError as error:
+        return str(error)
+
+
+def _git(*arguments: str) -> str:
+    done = _run("git", *arguments)
+    if done.returncode:
+        raise UserError(f"git {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _run(*command: str, cwd: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
