@@ -15,7 +15,7 @@ VERBS = ("checkout", "pull")  # the second is tried if the first finds something
 
 def states() -> list[str]:
     """The commits of all branches, tags and DVC experiments that have a dvc.lock of their own, oldest first."""
-    commits = _git("rev-list", "--all", "--reverse", "--", "dvc.lock").split()
+    commits = _git("rev-list", "--all", "--reverse", "--topo-order", "--full-history", "--", "dvc.lock").split()
     locks: dict[str, str] = {}
     for commit in commits:
         if lock := _git("ls-tree", "--object-only", commit, "dvc.lock").strip():
