@@ -38,7 +38,7 @@ check: setup
 	ruff format --check && ruff check && mypy
 
 ui: setup
-	mlflow ui --host 127.0.0.1 --backend-store-uri sqlite:///mlflow.db
+	mlflow ui --host 127.0.0.1 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
 
 lock: setup
 	uv pip compile --quiet pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url -o requirements.lock

@@ -78,7 +78,8 @@ def states() -> list[Path]:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_from_any_state_training_ends_in_the_same_numbers(digits, optimizer):
+def test_from_any_state_training_ends_in_the_same_numbers(digits, optimizer, monkeypatch):
+    monkeypatch.setattr("autoencoder.training.CHUNK_IMAGES", 500)
     whole = make(digits, optimizer=optimizer)
     kept = [whole.state(), *(whole.state() for _ in whole.run())]
     assert len(kept) > 6
@@ -210,11 +211,13 @@ def test_the_lock_dies_with_its_process(workspace):
         pass
 
 
+@pytest.mark.slow
 def test_kills_at_random_instants_change_nothing(tmp_path):
     done = run(sys.executable, str(ROOT / "tests" / "kill_matrix.py"), "--kills", "4", cwd=tmp_path)
     assert "4 kills" in done.stdout
 
 
+@pytest.mark.slow
 def test_signals_stop_training_with_its_state_kept(clone, tmp_path):
     """SIGINT as a terminal sends it, to dvc's whole process group; then SIGTERM to a trainer that dvc did not start."""
     folder = tmp_path / "clone"

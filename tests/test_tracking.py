@@ -266,6 +266,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 def test_the_model_answers_in_a_process_without_this_project(images: dict[str, torch.Tensor]) -> None:
     record(images)
     tracking.Store().mirror(read(), CHAMPION)

@@ -107,6 +107,7 @@ def test_the_first_tensor_that_differs_is_named(tmp_path):
     assert verify.first_tensor(tmp_path / "a", tmp_path / "b") == expected
 
 
+@pytest.mark.slow
 def test_verify_proves_a_state_and_names_what_differs(clone, tmp_path):
     folder = tmp_path / "clone"
     run("git", "clone", "-q", str(clone), str(folder), cwd=tmp_path)
