@@ -183,3 +183,15 @@ def test_all_that_a_stage_writes_is_read_by_another_and_nothing_else() -> None:
     }
     read = {dep for stage in DVC["stages"].values() for dep in stage["deps"] if not dep.endswith(".py")}
     assert read == written
+
+
+def test_the_readme_has_a_line_for_every_stage_and_module() -> None:
+    readme = (ROOT / "README.md").read_text()
+    files = [*PACKAGE.glob("*.py"), *(ROOT / "stages").glob("*.py")]
+    assert [file.name for file in files if file.name != "__init__.py" and file.name not in readme] == []
+
+
+def test_the_readme_shows_params_yaml_as_it_is() -> None:
+    shown = re.search(r"((?:    \w+: +\S.*\n)+)\nA wrong one", (ROOT / "README.md").read_text())
+    assert shown
+    assert YAML(typ="safe", pure=True).load(shown[1]) == PARAMS

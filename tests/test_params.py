@@ -28,7 +28,7 @@ VALID = st.fixed_dictionaries(
             }
         ),
         "evaluate": st.fixed_dictionaries({"batch_size": COUNT}),
-        "render": st.fixed_dictionaries({"examples": COUNT}),
+        "render": st.fixed_dictionaries({"examples": st.integers(1, 100)}),
         "track": st.just({"champion": "test/final_mse"}),
         "runtime": st.fixed_dictionaries(
             {
