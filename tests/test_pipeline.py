@@ -68,6 +68,7 @@ def test_nothing_changed_runs_nothing(repository: Repository, first: dict[str, b
     assert repository.contents() == first
 
 
+@pytest.mark.slow
 def test_running_everything_again_gives_the_same_bytes(repository: Repository, first: dict[str, bytes]) -> None:
     assert repository.repro("--force", "--no-run-cache", "render") == dict.fromkeys(ALL[:-1], "run")
     assert repository.contents() == first
