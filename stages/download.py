@@ -5,8 +5,6 @@ from pathlib import Path
 
 import click
 
-from autoencoder import params
-
 OFFLINE = Path(".autoencoder/no-mirror")  # tells `make` that no address could be reached, and nothing else went wrong
 
 
@@ -16,6 +14,8 @@ def download() -> None:
 
     AUTOENCODER_MIRROR (a directory or URL with the set's files) is asked before the public mirrors.
     """
+    from autoencoder import params
+
     name = params.load().data.name
 
     from autoencoder import checkpoints, datasets

@@ -2,12 +2,12 @@
 
 import click
 
-from autoencoder import numerics, params
-
 
 @click.command()
 def evaluate() -> None:
     """Measure the model on both splits and against the PCA optimum."""
+    from autoencoder import numerics, params
+
     settings = params.load()
     numerics.configure(settings.runtime)
 

@@ -2,12 +2,12 @@
 
 import click
 
-from autoencoder import numerics, params
-
 
 @click.command()
 def pca() -> None:
     """Find the optimum that a linear autoencoder can reach, at every rank: no other param changes it."""
+    from autoencoder import numerics, params
+
     numerics.configure(params.load().runtime)
 
     from autoencoder import checkpoints

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from autoencoder import numerics, params
-
 FIGURES = Path("figures")
 
 
 @click.command()
 def render() -> None:
     """Draw what the model does to images, what its weights are, and how it learned."""
+    from autoencoder import numerics, params
+
     settings = params.load()
     numerics.configure(settings.runtime)
 

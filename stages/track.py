@@ -2,12 +2,12 @@
 
 import click
 
-from autoencoder import params
-
 
 @click.command()
 def track() -> None:
     """Make MLflow hold one run with the results of this state; what is there already is left alone."""
+    from autoencoder import params
+
     champion = params.load().track.champion
 
     from autoencoder import follower, tracking

@@ -5,12 +5,12 @@ from functools import partial
 
 import click
 
-from autoencoder import numerics, params
-
 
 @click.command()
 def train() -> None:
     """Train the model of params.yaml and print its losses as the article does."""
+    from autoencoder import numerics, params
+
     settings = params.load()
     for note in numerics.configure(settings.runtime):
         click.echo(f"note: {note}", err=True)

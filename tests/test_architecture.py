@@ -32,11 +32,14 @@ MAY_NAME = {
 # Which modules may have a package loaded, by whatever they import, once they are imported themselves.
 CORE = {"models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "resume"}
 MLFLOW = {"follower", "tracking", "served_model"}
+PARAMS_READERS = {"params", "numerics", "checkpoints", "resume"}
 MAY_LOAD = {
     "click": {"entry", "cli"} | MLFLOW,
     "dvc": set(),
     "matplotlib": {"figures"} | MLFLOW,
     "mlflow": MLFLOW,
+    "pydantic": PARAMS_READERS | MLFLOW,
+    "ruamel": PARAMS_READERS | {"pipeline", "state", "journal", "verify"} | MLFLOW,
     "sklearn": MLFLOW,
     "torch": CORE | MLFLOW,
     "torchvision": set(),

@@ -174,7 +174,7 @@ def test_both_ways_to_learn_follow_the_gradient_in_float64(batch: int, inputs: i
     expected_dec = w_dec - 0.1 * c * error.T @ x @ w_enc.T
     for learner in (training.autograd, training.linear_sgd):
         model = models.build("linear", input_dimensions=inputs, code_dimensions=code, seed=seed)
-        learn = learner(model, torch.optim.SGD(model.parameters(), 0.1, 0.5))
+        learn = learner(model, training.SGD(model.parameters(), 0.1, 0.5))
         loss = learn(models.scale(images))
         assert loss.item() == pytest.approx(error.square().mean().item(), rel=1e-4, abs=1e-6)
         torch.testing.assert_close(model.encoder.linear.weight.double(), expected_enc, rtol=1e-4, atol=1e-5)

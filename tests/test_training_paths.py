@@ -1,21 +1,19 @@
 """The two ways to take a step must be the same step, and nobody may have to guess which of them runs."""
 
 import copy
+import sys
 
 import pytest
 import torch
+from conftest import ROOT, run
 from torch import Tensor, nn
 
 from autoencoder.models import LinearAutoencoder, build, scale
-from autoencoder.training import Learn, autograd, learner, linear_sgd
+from autoencoder.training import SGD, Learn, autograd, learner, linear_sgd
 
 
-def sgd(model: nn.Module, momentum: float = 0.5) -> torch.optim.SGD:
-    return torch.optim.SGD(model.parameters(), 10**-1.5, momentum)
-
-
-def momenta(model: nn.Module, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
-    return {name: optimizer.state[weight]["momentum_buffer"] for name, weight in model.named_parameters()}
+def sgd(model: nn.Module, momentum: float = 0.5) -> SGD:
+    return SGD(model.parameters(), 10**-1.5, momentum)
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
@@ -31,11 +29,11 @@ def test_gradients_by_hand_are_autograds(inputs: int, code: int, batch: int) -> 
     exact_loss = nn.functional.mse_loss(exact(x.double()), x.double())
     exact_loss.backward()
     optimizer = sgd(model)
-    loss = linear_sgd(model, optimizer)(x)  # the first step's momentum is the gradient itself
+    loss = linear_sgd(model, optimizer)(x)  # the first step's velocity is the gradient itself
     assert loss.item() == pytest.approx(exact_loss.item(), rel=1e-6)
-    for (name, gradient), weight in zip(momenta(model, optimizer).items(), exact.parameters(), strict=True):
+    for gradient, weight in zip(optimizer.velocities, exact.parameters(), strict=True):
         assert weight.grad is not None
-        assert relative_error(gradient, weight.grad) < 2e-6, name
+        assert relative_error(gradient, weight.grad) < 2e-6
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
@@ -45,7 +43,7 @@ def test_many_steps_by_hand_stay_within_rounding_of_autograd_in_float64(
     model = build("linear", input_dimensions=64, code_dimensions=10, seed=1)
     exact = copy.deepcopy(model).double()
     by_hand = linear_sgd(model, sgd(model, momentum))
-    reference = autograd(exact, sgd(exact, momentum))
+    reference = autograd(exact, torch.optim.SGD(exact.parameters(), 10**-1.5, momentum))
     for x in scale(digits["train_images"]).split(32):
         assert by_hand(x).item() == pytest.approx(reference(x.double()).item(), rel=1e-5)
     for weight, expected in zip(model.parameters(), exact.parameters(), strict=True):
@@ -69,3 +67,33 @@ def test_only_plain_sgd_on_the_linear_model_is_done_by_hand() -> None:
     assert name_of(learner(model, sgd(model))) == "linear_sgd"
     assert name_of(learner(model, torch.optim.Adam(model.parameters()))) == "autograd"
     assert name_of(learner(other, sgd(other))) == "autograd"
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_sgd_takes_torchs_steps(momentum: float) -> None:
+    ours = build("linear", input_dimensions=20, code_dimensions=3, seed=0)
+    theirs = copy.deepcopy(ours)
+    a, b = (
+        autograd(ours, sgd(ours, momentum)),
+        autograd(theirs, torch.optim.SGD(theirs.parameters(), 10**-1.5, momentum)),
+    )
+    for x in torch.rand(30, 8, 20, generator=torch.Generator().manual_seed(0)):
+        assert torch.equal(a(x), b(x))
+    assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+
+
+def test_training_by_sgd_does_not_load_what_is_as_slow_to_load_as_torch() -> None:
+    program = """
+import sys
+import torch
+from autoencoder import checkpoints, models, resume, training
+images = dict.fromkeys(("train_images", "test_images"), torch.zeros(64, 1, 8, 8, dtype=torch.uint8))
+model = models.build("linear", input_dimensions=64, code_dimensions=5, seed=0)
+run = training.Training(model, images, epochs=1, batch_size=32, optimizer="sgd", learning_rate=0.1, momentum=0.5,
+                        log_every=1, seed=0, device=torch.device("cpu"))
+run.restore(run.state())
+for _ in run.run():
+    pass
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    run(sys.executable, "-c", program, cwd=ROOT / "src")

@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -79,9 +80,9 @@ class Training:
         self.epochs, self.batch_size, self.log_every = epochs, batch_size, log_every
         self.chunk = max(CHUNK_IMAGES // batch_size, 1) * batch_size
         self.learning_rate = learning_rate
-        self.optimizer: torch.optim.Optimizer
+        self.optimizer: Optimizer
         if optimizer == "sgd":
-            self.optimizer = torch.optim.SGD(model.parameters(), learning_rate, momentum, fused=True)
+            self.optimizer = SGD(model.parameters(), learning_rate, momentum)
         else:
             self.optimizer = torch.optim.Adam(model.parameters(), learning_rate, fused=True)
         self.learn = learner(self.model, self.optimizer)
@@ -137,7 +138,6 @@ class Training:
                 _, index, buffer = name.split(".")
                 buffers.setdefault(int(index), {})[buffer] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": buffers})
-        self.learn = learner(self.model, self.optimizer)
         self.order = state["order"]
         self.batch = len(state["losses"])
         self.losses[: self.batch] = state["losses"]
@@ -190,19 +190,56 @@ class Training:
             )
 
 
-def learner(model: nn.Module, optimizer: torch.optim.Optimizer) -> Learn:
-    """The fastest way there is to take one step of `optimizer` on `model`; any pair can go by `autograd`."""
-    if type(model) is LinearAutoencoder and type(optimizer) is torch.optim.SGD:
+class SGD:
+    """v ← momentum · v + gradient, weight ← weight - learning_rate · v, from v = 0: torch.optim.SGD's steps.
+
+    That one loads torch._dynamo when it is made, which takes as long as loading torch.
+    """
+
+    def __init__(self, weights: Iterable[nn.Parameter], learning_rate: float, momentum: float) -> None:
+        self.weights = list(weights)
+        self.velocities = [torch.zeros_like(weight, requires_grad=False) for weight in self.weights]
+        self.learning_rate, self.momentum = learning_rate, momentum
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for weight in self.weights:
+            weight.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Follow the gradients that are there."""
+        for weight, velocity in zip(self.weights, self.velocities, strict=True):
+            if weight.grad is not None:
+                velocity.mul_(self.momentum).add_(weight.grad)
+                weight.add_(velocity, alpha=-self.learning_rate)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes, in the form of torch's optimizers."""
+        return {"state": {index: {"velocity": velocity} for index, velocity in enumerate(self.velocities)}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Copy the velocities. Raises KeyError or RuntimeError if they are another model's."""
+        for index, velocity in enumerate(self.velocities):
+            velocity.copy_(state_dict["state"][index]["velocity"])
+
+
+Optimizer = torch.optim.Optimizer | SGD
+
+
+def learner(model: nn.Module, optimizer: Optimizer) -> Learn:
+    """The fastest way to take steps of `optimizer` on `model`: by hand where somebody derived the gradients."""
+    if type(model) is LinearAutoencoder and isinstance(optimizer, SGD):
         return linear_sgd(model, optimizer)
     return autograd(model, optimizer)
 
 
-def autograd(model: nn.Module, optimizer: torch.optim.Optimizer) -> Learn:
+def autograd(model: nn.Module, optimizer: Optimizer) -> Learn:
     """Steps of any optimizer on any model."""
 
     def learn(x: Float[Tensor, "batch input"]) -> Float[Tensor, ""]:
         loss = mse_loss(model(x), x)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         return loss.detach()
@@ -210,27 +247,25 @@ def autograd(model: nn.Module, optimizer: torch.optim.Optimizer) -> Learn:
     return learn
 
 
-def linear_sgd(model: LinearAutoencoder, optimizer: torch.optim.SGD) -> Learn:
-    """Steps of SGD with momentum on the linear model: the same as `autograd`, its gradients derived by hand.
+def linear_sgd(model: LinearAutoencoder, optimizer: SGD) -> Learn:
+    """Steps of SGD on the linear model: the same as `autograd`, its gradients derived by hand.
 
     With h = x W_encᵀ, e = h W_decᵀ - x and c = 2 / (batch · input), the gradients of mean(e²) are
-    c eᵀh for W_dec and c (e W_dec)ᵀx for W_enc. The momentum buffers are the optimizer's own.
+    c eᵀh for W_dec and c (e W_dec)ᵀx for W_enc. They are added to the velocities in the product itself.
     """
-    weights = model.encoder.linear.weight, model.decoder.linear.weight
-    encoder, decoder = (weight.detach() for weight in weights)  # the same memory, unseen by autograd
-    momenta = [optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight)) for weight in weights]
-    (group,) = optimizer.param_groups
+    encoder, decoder = (weight.detach() for weight in (model.encoder.linear.weight, model.decoder.linear.weight))
+    encoder_velocity, decoder_velocity = optimizer.velocities  # in the order of model.parameters()
+    momentum, learning_rate = optimizer.momentum, optimizer.learning_rate
 
     def learn(x: Float[Tensor, "batch input"]) -> Float[Tensor, ""]:
         code = x @ encoder.T
         error = (code @ decoder.T).sub_(x)
         error_of_code = error @ decoder
         c = 2 / error.numel()
-        for weight, momentum, left, right in zip(
-            (encoder, decoder), momenta, (error_of_code, error), (x, code), strict=True
-        ):
-            momentum.addmm_(left.T, right, beta=group["momentum"], alpha=c)
-            weight.add_(momentum, alpha=-group["lr"])
+        decoder_velocity.addmm_(error.T, code, beta=momentum, alpha=c)
+        encoder_velocity.addmm_(error_of_code.T, x, beta=momentum, alpha=c)
+        decoder.add_(decoder_velocity, alpha=-learning_rate)
+        encoder.add_(encoder_velocity, alpha=-learning_rate)
         return error.square_().mean()
 
     return learn
