@@ -39,7 +39,7 @@ check: setup
 	ruff format --check && ruff check && mypy
 
 ui: setup
-	mlflow ui --host 127.0.0.1 --backend-store-uri "$${MLFLOW_TRACKING_URI:-sqlite:///mlflow.db}"
+	@autoencoder ui $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
 
 lock: setup
 	uv pip compile --quiet pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url -o requirements.lock

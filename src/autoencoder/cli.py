@@ -1,6 +1,7 @@
 """The console script `autoencoder`: what is no stage."""
 
 import hashlib
+import os
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,18 @@ def which_run() -> None:
     click.echo(f"{run.run_id} {run.name!r}\n{run.link}")
     if missing:
         raise click.ClickException(f"the run lacks {', '.join(missing)}; autoencoder track")
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Other addresses need a password: see the docs.")
+@click.option("--port", default=5000, show_default=True)
+def ui(host: str, port: int) -> None:
+    """Show the runs in a browser, with MLflow's own server."""
+    from autoencoder import server
+
+    arguments, environment = server.command(host, port)
+    click.echo(f"MLflow is starting, which takes about fifteen seconds: http://{host}:{port}")
+    os.execve(arguments[0], arguments, environment)
 
 
 @main.command("verify")

@@ -4,6 +4,8 @@ import getpass
 import os
 import subprocess
 
+CODE = ("src", "stages")
+
 
 def commit() -> str | None:
     """The checked-out commit, or None outside a git repository."""
@@ -11,12 +13,13 @@ def commit() -> str | None:
 
 
 def diff() -> str:
-    """What differs from the commit in tracked files and what is new, as a patch; empty for a clean tree.
+    """What differs from the commit in tracked files and what code is new, as a patch; empty for a clean tree.
 
     dvc.lock is left out: DVC is writing it while the pipeline runs, and it says what came out rather than what went in.
+    Other new files cannot change a result, and nobody has said that they may leave this machine.
     """
     tracked = _git("diff", "HEAD", "--binary", "--", ".", ":!dvc.lock")
-    new = _git("ls-files", "--others", "--exclude-standard", "-z").split("\0")
+    new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE).split("\0")
     return "".join([tracked, *(_git("diff", "--no-index", "--binary", os.devnull, path) for path in new if path)])
 
 

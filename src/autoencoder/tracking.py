@@ -20,13 +20,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from PIL import Image
+from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from autoencoder import export, journal, lineage, pipeline
+from autoencoder import export, journal, lineage, pipeline, server
 from autoencoder.errors import UserError
 from autoencoder.journal import Point
 from autoencoder.state import IMAGES, State, defining
@@ -103,14 +103,13 @@ class Tracked:
 
 
 class Store:
-    """The MLflow store that MLFLOW_TRACKING_URI names, by default `mlflow.db` in the repository's root.
+    """The MLflow store at `server.uri()`.
 
     Raises UserError, in seconds and in one line, when it cannot be reached.
     """
 
     def __init__(self) -> None:
-        self.root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
-        self.uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self.root / 'mlflow.db'}"
+        self.root, self.uri = server.root(), server.uri()
         with self.lock("store"), self._errors():
             self._create_database()
             self.client = MlflowClient(self.uri, self.uri)
@@ -157,11 +156,11 @@ class Store:
             return None, []
 
     def _tracked(self, run: Run) -> Tracked:
-        server = _without_password(self.uri) if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        ui = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
         return Tracked(
             run.info.run_id,
             str(run.info.run_name),
-            f"{server}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
+            f"{server.without_passwords(ui)}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
             run.data.tags.get(DIFFERS),
         )
 
@@ -197,7 +196,7 @@ class Store:
             self._log_points(run, self._missing_points(run, points))
             end = next((entry for entry in batch if "status" in entry), end)
         names = {"model_md5": MODEL_MD5, "error": ERROR, "seconds": SECONDS}
-        tags = [RunTag(tag, str(end[name])) for name, tag in names.items() if name in end]
+        tags = [RunTag(tag, server.without_passwords(str(end[name]))) for name, tag in names.items() if name in end]
         self.client.log_batch(run_id, tags=tags)
         self.client.set_terminated(run_id, end["status"], end["ended"])
 
@@ -243,11 +242,11 @@ class Store:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (MlflowException, SQLAlchemyError) as error:
-            reason = str(error).partition("\n")[0].replace(self.uri, _without_password(self.uri))
+        except (MlflowException, SQLAlchemyError, RequestException) as error:
+            line = f"MLflow store {self.uri}: {error}".partition("\n")[0]
             raise UserError(
-                f"MLflow store {_without_password(self.uri)}: {reason}. Nothing is lost: the results are in the "
-                "workspace. Type `dvc repro` when the store is back"
+                f"{server.without_passwords(line)}. Nothing is lost: the results are in the workspace. "
+                "Type `dvc repro` when the store is back"
             ) from None
 
     def _runs(self, key: str) -> dict[str | None, Run]:
@@ -274,7 +273,7 @@ class Store:
             self._experiment(), tags=tags, run_name=run_name(params)
         )
         if diff:
-            self.client.log_text(run.info.run_id, diff, "uncommitted.diff")
+            self.client.log_text(run.info.run_id, server.without_passwords(diff), "uncommitted.diff")
         return run
 
     def _adopt(self, tags: dict[str, str], name: str) -> Run | None:
@@ -470,8 +469,3 @@ def run_name(params: dict[str, Any]) -> str:
         if ARTICLE.get(name) != value
     ]
     return " ".join(differences) or "article"
-
-
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return uri.replace(parts.netloc, parts.netloc.rpartition("@")[2], 1) if parts.netloc else uri

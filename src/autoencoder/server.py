@@ -1,0 +1,51 @@
+"""Where the MLflow store is, and MLflow's own server on it, for a browser. Knows no mlflow: the server is a process."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from autoencoder.errors import UserError
+
+LOOPBACK = ("127.0.0.1", "localhost")
+AUTHENTICATION = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")
+
+# The page is to be there soon: left alone, MLflow starts four servers and eight processes for the jobs of language
+# models, each of which imports all of MLflow. The caller's values win.
+ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+def root() -> Path:
+    """The repository whose state is tracked: DVC's, also in the copy of it that a DVC experiment runs in."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def uri() -> str:
+    """The store that MLFLOW_TRACKING_URI names, by default `mlflow.db` in the repository's root."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+
+
+def without_passwords(text: str) -> str:
+    """`text` with the user and the password left out of every address in it."""
+    return re.sub(r"(?<=password=)[^&\s]+", "…", re.sub(r"//[^/\s]*@", "//", text))
+
+
+def command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
+    """The arguments and environment of MLflow's server on the store. It answers requests for its own names alone.
+
+    Raises UserError if the store is a server itself, or if `host` can be reached by others and no password is set.
+    """
+    if uri().startswith("http"):
+        raise UserError(f"MLFLOW_TRACKING_URI is a server: open {without_passwords(uri())} in a browser")
+    arguments = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
+    if host not in LOOPBACK:
+        if missing := [name for name in AUTHENTICATION if not os.environ.get(name)]:
+            raise UserError(
+                f"--host {host}: others can reach it, so a password is needed; set {' and '.join(missing)}, or leave "
+                f"--host at {LOOPBACK[0]}"
+            )
+        arguments += ["--app-name", "basic-auth"]
+    names = [f"{name}{suffix}" for name in (*LOOPBACK, host) for suffix in ("", ":*")]
+    defaults = ENVIRONMENT | {"MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(names)}
+    # The address of the store may hold a password, and everybody on this machine can read a process's arguments.
+    return arguments, defaults | os.environ | {"MLFLOW_BACKEND_STORE_URI": uri()}

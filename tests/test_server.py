@@ -1,0 +1,119 @@
+"""MLflow's server on the workspace's store: for this machine alone, unless a password is set."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
+
+import pytest
+
+from autoencoder import server
+from autoencoder.errors import UserError
+
+
+def test_the_store_is_the_databases_of_the_repository_also_in_an_experiments_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert server.uri() == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("DVC_ROOT", "/repository")
+    assert server.uri() == "sqlite:////repository/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://host/db")
+    assert server.uri() == "postgresql://host/db"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://me:p@ss@host:80/path: no answer", "http://host:80/path: no answer"),
+        ("postgresql://host/db?user=me&password=secret&port=1", "postgresql://host/db?user=me&password=…&port=1"),
+        ("sqlite:////tmp/mlflow.db", "sqlite:////tmp/mlflow.db"),
+        ("write to me@example.org", "write to me@example.org"),
+    ],
+)
+def test_passwords_are_left_out(text: str, expected: str) -> None:
+    assert server.without_passwords(text) == expected
+
+
+def test_the_servers_arguments_hold_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@host/db")
+    arguments, environment = server.command("127.0.0.1", 5000)
+    assert "secret" not in " ".join(arguments)
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == "postgresql://me:secret@host/db"
+
+
+def test_beyond_this_machine_a_password_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in server.AUTHENTICATION:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match=r"--host 0.0.0.0: others can reach it, so a password is needed"):
+        server.command("0.0.0.0", 5000)  # noqa: S104
+    for name in server.AUTHENTICATION:
+        monkeypatch.setenv(name, "long enough a secret")
+    assert "basic-auth" in server.command("0.0.0.0", 5000)[0]  # noqa: S104
+
+
+def test_where_the_store_is_a_server_no_other_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example.org")
+    with pytest.raises(UserError, match=r"open https://mlflow.example.org in a browser"):
+        server.command("127.0.0.1", 5000)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def status(url: str, **headers: str) -> int:
+    """The HTTP status of a GET request, or 0 without an answer."""
+    try:
+        with urlopen(Request(url, headers=headers), timeout=5) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+    except (URLError, TimeoutError, ConnectionError):
+        return 0
+
+
+@contextmanager
+def serving(command: list[str], folder: Path, host: str = "127.0.0.1", **environment: str) -> Iterator[str]:
+    """The address of the server that `command` starts in `folder`, once it answers; host and port are added to it."""
+    port = free_port()
+    url = f"http://{host}:{port}"
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [*command, "--host", host, "--port", str(port)],
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            env=os.environ | environment,
+            start_new_session=True,
+        )
+    try:
+        for _ in range(600):
+            if status(f"{url}/health"):
+                break
+            assert process.poll() is None, (folder / "server.log").read_text()
+            time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.mark.slow
+def test_the_ui_answers_under_its_own_names_alone_and_asks_for_a_password_where_one_is_set(tmp_path: Path) -> None:
+    with serving(["autoencoder", "ui"], tmp_path) as url:
+        assert status(url) == 200
+        assert status(url, Host="localhost:8080") == 200
+        assert status(url, Host="10.evil.example") == 403
+        with urlopen(f"{url}/ajax-api/3.0/mlflow/ui-telemetry") as answer:
+            assert b'"disable_ui_telemetry":true' in answer.read()
+    secrets = dict.fromkeys(server.AUTHENTICATION, "correct horse battery")
+    with serving(["autoencoder", "ui"], tmp_path, "127.0.0.2", **secrets) as url:
+        assert status(url) == 401
