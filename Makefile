@@ -10,10 +10,9 @@ BANNER = ======================================================================
 
 .PHONY: run digits setup test check ui lock
 
-# A fresh clone's dvc.lock says that this state was tracked, so that DVC does not track it again: here it was not yet.
 run: setup
 	@rm -f $(OFFLINE)
-	@{ dvc repro && autoencoder track; } || { test -e $(OFFLINE) && $(MAKE) --no-print-directory digits; }
+	@dvc repro || { test -e $(OFFLINE) && $(MAKE) --no-print-directory digits; }
 
 digits: setup
 	@printf '%s\n' "" "$(BANNER)" "No mirror could be reached (see the error above): NOT running on the data set of params.yaml." \

@@ -13,9 +13,8 @@ def evaluate() -> None:
 
     from autoencoder import checkpoints, evaluation, records
 
-    model, _ = checkpoints.load_model()
+    images, model, _, optimum = checkpoints.load()
     model.to(numerics.device(settings.runtime))
-    images, optimum = checkpoints.load_images(), checkpoints.load_optimum()
     figures, angles = evaluation.evaluate(model, images, optimum, settings.evaluate.batch_size)
     records.write_json(records.EVALUATION, figures)
     records.write_csv(records.ANGLES, angles)

@@ -30,7 +30,7 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
         from autoencoder import follower, params, tracking
 
         store = tracking.Store()
-        if stage not in ("download", "pca"):  # also after `track`, which DVC skips in a fresh clone
+        if stage in ("train", "evaluate", "render"):  # the whole pipeline ends in `track`
             follower.reconcile(store, params.load().track.champion)
         if not store.holds_results(run_id):
             click.echo(

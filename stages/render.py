@@ -19,11 +19,9 @@ def render() -> None:
 
     from autoencoder import checkpoints, figures, files, models, published, records
 
-    model, description = checkpoints.load_model()
+    tensors, model, description, optimum = checkpoints.load()
     encoder, decoder = (part.linear.weight.detach() for part in (model.encoder, model.decoder))
     k = description.code_dimensions
-    optimum = checkpoints.load_optimum()
-    tensors = checkpoints.load_images()
     chosen = figures.choose(tensors["test_labels"], settings.render.examples)
     images, labels = tensors["test_images"][chosen], tensors["test_labels"][chosen]
     with torch.no_grad():

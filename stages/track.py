@@ -1,6 +1,10 @@
-"""All that the other stages put out → the MLflow store."""
+"""All that the other stages put out → the MLflow store, and mlruns/tracked."""
+
+from pathlib import Path
 
 import click
+
+TRACKED = Path("mlruns/tracked")  # beside the store's artifacts: who removes those is tracked again
 
 
 @click.command()
@@ -10,9 +14,13 @@ def track() -> None:
 
     champion = params.load().track.champion
 
-    from autoencoder import follower, tracking
+    from autoencoder import follower, pipeline, tracking
+    from autoencoder.files import write_atomically
 
     run = follower.reconcile(tracking.Store(), champion)
     click.echo(f"MLflow run {run.name!r} holds this state: {run.link}")
     if run.differs_from:
         click.echo(f"warning: another training of this state gave another model: run {run.differs_from}", err=True)
+    stages = [stage for name, stage in pipeline.recorded().items() if name != "track"]
+    outputs = sorted(f"{md5}  {path}\n" for stage in stages for path, md5 in stage.outs.items())
+    write_atomically(TRACKED, "".join(outputs).encode())

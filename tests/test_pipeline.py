@@ -5,6 +5,7 @@ The tests of this file run in their order: each starts from the state that the o
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,15 @@ def test_running_everything_again_gives_the_same_bytes(repository: Repository, f
     assert run("git", "status", "--porcelain", cwd=repository.folder).stdout == ""
 
 
+@pytest.mark.usefixtures("first")
+def test_a_workspace_whose_tracking_was_removed_tracks_again_and_nothing_else(repository: Repository) -> None:
+    shutil.rmtree(repository.folder / "mlruns")
+    (repository.folder / "mlflow.db").unlink()
+    assert repository.repro() == dict.fromkeys(ALL, "skipped") | {"track": "run"}
+    assert "article" not in run("autoencoder", "which-run", cwd=repository.folder).stdout
+    assert run("git", "status", "--porcelain", cwd=repository.folder).stdout == ""
+
+
 def test_a_figures_knob_draws_and_tracks_again_and_trains_nothing(
     repository: Repository, first: dict[str, bytes]
 ) -> None:
@@ -99,7 +109,7 @@ def test_going_back_to_params_that_were_run_restores_their_results(
     assert difference["metrics/evaluation.json"]["test.mse"]["diff"] < 0
     repository.edit("learning_rate: 0.1", "learning_rate: 0.03162277660168379")
     restored = repository.repro()
-    assert restored.pop("track") == "run"  # it has no outputs that could be restored: the store is to say what is true
+    assert restored.pop("track") == "run"  # nothing restores it: the store is to say what is true
     assert restored == {
         "download": "skipped", "pca": "skipped", "train": "restored", "evaluate": "restored", "render": "restored",
     }  # fmt: skip

@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner, Result
 from conftest import ROOT
 from ruamel.yaml import YAML
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from autoencoder import records
 
@@ -80,8 +80,8 @@ def done(workspace: Path, results: Path, printed: dict[str, str]) -> None:
 
 
 def test_the_stages_write_what_dvc_yaml_says_and_tell_what_they_did(printed: dict[str, str]) -> None:
-    stages = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"].values()
-    declared = {path for stage in stages for kind in ("outs", "metrics") for path in stage.get(kind, [])}
+    stages = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"]
+    declared = {path for stage in RECORDING for kind in ("outs", "metrics") for path in stages[stage].get(kind, [])}
     assert contents().keys() == declared
     assert printed["download"] == "digits: 1,500 training and 297 test images in data/images.safetensors\n"
     assert "times the optimum" in printed["evaluate"]
@@ -237,6 +237,18 @@ def test_an_altered_download_is_an_error_and_writes_nothing(
     message = fail("download")
     assert f"{mirror}/train-images-idx3-ubyte.gz: expected 9,912,422 bytes with SHA-256 440f" in message
     assert "found 7 bytes" in message
+
+
+def test_results_of_another_data_set_are_an_error_and_nothing_is_drawn_or_measured() -> None:
+    images = load_file("data/images.safetensors")
+    save_file(
+        {name: t[..., :7, :].contiguous() if t.dim() == 4 else t for name, t in images.items()},
+        "data/images.safetensors",
+    )
+    before = contents()
+    for stage in ("evaluate", "render"):
+        assert "models/autoencoder.safetensors: expected one of images of (1, 7, 8)" in fail(stage)
+    assert contents() == before
 
 
 @pytest.mark.parametrize("edits", [("batch_size: 32", "batch_size: 5000"), ("epochs: 2", "epochs: 1")])

@@ -1,6 +1,7 @@
 """Tensors on disk, without pickle: images and models as safetensors files, read with one clear error if broken."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -54,6 +55,19 @@ def describe(settings: Model, images: Tensor) -> Description:
             f"found {settings.code_dimensions}; an undercomplete autoencoder must compress"
         )
     return description
+
+
+def load() -> tuple[dict[str, Tensor], LinearAutoencoder, Description, Optimum]:
+    """The workspace's images, model and optimum. Raises UserError unless all are of images of one shape."""
+    images, (model, description), optimum = load_images(), load_model(), load_optimum()
+    shape = tuple(images["test_images"].shape[1:])
+    for path, fits in (
+        (MODEL, description.image_shape == shape),
+        (OPTIMUM, len(optimum.axes) == math.prod(shape)),
+    ):
+        if not fits:
+            raise UserError(f"{path}: expected one of images of {shape}, as in {IMAGES}, found another; dvc repro")
+    return images, model, description, optimum
 
 
 def save_images(images: dict[str, Tensor], path: Path = IMAGES) -> None:

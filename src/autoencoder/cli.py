@@ -63,7 +63,7 @@ def verify_(ctx: click.Context, names: tuple[str, ...]) -> None:
     from autoencoder.errors import UserError
 
     stages = pipeline.recorded()
-    known = [name for name in verify.in_order(stages) if stages[name].outs]
+    known = [name for name in verify.in_order(stages) if name != "track"]
     if unknown := set(names) - set(known):
         raise UserError(f"--stage: expected {', '.join(known)}, found {', '.join(sorted(unknown))}")
     # Training's follower may outlive it by a moment, and write into the folder while that is removed.
