@@ -18,7 +18,7 @@ def track() -> None:
     from autoencoder.files import write_atomically
 
     run = follower.reconcile(tracking.Store(), champion)
-    click.echo(f"MLflow run {run.name!r} holds this state: {run.link}")
+    click.echo(run)
     if run.differs_from:
         click.echo(f"warning: another training of this state gave another model: run {run.differs_from}", err=True)
     stages = [stage for name, stage in pipeline.recorded().items() if name != "track"]

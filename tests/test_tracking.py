@@ -1,5 +1,6 @@
 """The mirror in MLflow: complete, never doubled, and the same again after whatever interrupted it."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -155,6 +156,7 @@ class TestMirror:
         assert run["files"] == ["dvc.lock", "figures/curve.png", "params.yaml"]
         assert [(run["outputs"], status) for _, status in run["models"]] == [([run["models"][0][0]], "READY")]
         assert run["tags"]["render.examples"] == "10"
+        assert run["tags"][tracking.MODEL_SHA256] == hashlib.sha256(checkpoints.MODEL.read_bytes()).hexdigest()
 
     def test_mirroring_again_changes_nothing(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
@@ -391,7 +393,7 @@ def test_runs_are_named_by_what_they_do_otherwise_than_the_article() -> None:
     named = {name: value for name, value in article.items() if not name.startswith(("evaluate", "render", "track"))}
     assert tracking.run_name(named) == "article"
     changed = named | {"data.name": "digits", "train.learning_rate": 0.01}
-    assert tracking.run_name(changed) == "data=digits learning_rate=0.01"
+    assert tracking.run_name(changed) == "data=digits lr=0.01"
 
 
 @pytest.mark.usefixtures("quick_export")

@@ -25,8 +25,7 @@ def track(everything: bool) -> None:
 
     for commit in history.states() if everything else []:
         click.echo(history.track(commit) or f"{commit[:7]}: tracked")
-    run = follower.reconcile(tracking.Store(), params.load().track.champion)
-    click.echo(f"MLflow run {run.name!r} holds this state: {run.link}")
+    click.echo(follower.reconcile(tracking.Store(), params.load().track.champion))
 
 
 @main.command()

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autoencoder import pipeline
+from autoencoder import lineage, pipeline
 
 FOLDER = Path(".autoencoder/journal")
 MODEL = Path("models/autoencoder.safetensors")
@@ -42,7 +42,7 @@ class Journal:
 
     def __init__(self, key: str, params: dict[str, Any], facts: dict[str, str], say: Callable[[str], None]) -> None:
         self.path, self.say = path(key), say
-        self.header = {"key": key, "params": params, "facts": facts}
+        self.header = {"key": key, "params": params, "facts": facts, "versions": lineage.versions()}
         self.steps = self.epochs = 0
         self.broken = False
         self.lifeline: int | None = None
@@ -55,7 +55,7 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        ended: dict[str, Any] = {"ended": now(), "seconds": time.monotonic() - self.began}
+        ended: dict[str, Any] = {"ended": now(), "seconds": round(time.monotonic() - self.began, 1)}
         if error is None:
             self._append(ended | {"status": "FINISHED", "model_md5": pipeline.md5(MODEL)})
         else:

@@ -2,7 +2,9 @@
 
 import getpass
 import os
+import platform
 import subprocess
+from importlib import metadata
 
 CODE = ("src", "stages")
 
@@ -30,6 +32,12 @@ def started_by() -> str:
     if name := os.environ.get("DVC_EXP_NAME"):
         return f"dvc exp run {name}"
     return "dvc repro" if "DVC_STAGE" in os.environ else "autoencoder track"
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python, of this package, and of what trains and tracks."""
+    packages = {name: metadata.version(name) for name in ("autoencoder", "torch", "dvc", "mlflow")}
+    return {"python": platform.python_version()} | packages
 
 
 def user() -> str:

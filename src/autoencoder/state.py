@@ -19,8 +19,9 @@ class State:
     """What the record says of the state in dvc.lock; names are dotted for params and `split/name` for figures.
 
     `key` names the state. `params` define it, `knobs` are those of evaluation and drawing. `data_md5` and `model_md5`
-    are DVC's hashes. `curves` are the training's course, `figures` its final numbers, `files` the
-    pictures, `documents` the text of params.yaml and dvc.lock (without `track`, which is still to be recorded).
+    are DVC's hashes, `model_sha256` is that of the same file. `curves` are the training's course, `figures` its final
+    numbers, `files` the pictures, `documents` the text of params.yaml and dvc.lock (without `track`, which is still to
+    be recorded).
     """
 
     key: str
@@ -28,6 +29,7 @@ class State:
     knobs: dict[str, Any]
     data_md5: str
     model_md5: str
+    model_sha256: str
     curves: list[journal.Point]
     figures: dict[str, float]
     files: list[Path]
@@ -56,6 +58,7 @@ def read() -> State:
         knobs={name: value for name, value in params.items() if name not in defining(params)},
         data_md5=train.deps[IMAGES],
         model_md5=train.outs[MODEL],
+        model_sha256=pipeline.sha256(Path(MODEL)),
         curves=journal.points(records.read_csv(records.TRAINING), records.read_csv(records.STEPS)),
         figures=figures(),
         files=sorted(Path(path) for path in outs if path.startswith("figures/")),

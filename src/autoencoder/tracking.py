@@ -26,7 +26,7 @@ from PIL import Image
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from autoencoder import export, journal, lineage, pipeline, server
+from autoencoder import export, journal, lineage, pipeline, server, view
 from autoencoder.errors import UserError
 from autoencoder.journal import Point
 from autoencoder.state import IMAGES, State, defining
@@ -56,14 +56,17 @@ from mlflow.models import Model, ModelSignature  # noqa: E402
 from mlflow.types import Schema, TensorSpec  # noqa: E402
 
 EXPERIMENT = "autoencoder"
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI then shows what belongs to training
+KIND = ("mlflow.experimentKind", "custom_model_development")  # the UI then shows what belongs to training
 KEY = "autoencoder.training_key"
 FILES = "mlflow.autoencoder.files"  # the UI does not show tags of MLflow's own prefix
 DIFFERS = "autoencoder.not_reproduced_by"
 ERROR = "autoencoder.error"
 MODEL_MD5 = "autoencoder.model_md5"
-BEGAN = "autoencoder.training_began"
+MODEL_SHA256 = "autoencoder.model_sha256"
+BEGAN = "mlflow.autoencoder.began"
+SOURCE = {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL"}
 CURRENT = "autoencoder.workspace"
+REQUIREMENTS = "requirements.lock"
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 REPRODUCED = "autoencoder.reproduced"
 SECONDS = "autoencoder.training_seconds"
@@ -71,7 +74,7 @@ REGISTERED = "autoencoder"
 CHAMPION = "champion"
 NOTE = "mlflow.note.content"
 COMPARED = "figures/reconstructions.png"
-GRID_PIXELS = 256  # of the small copy that the grid loads first
+GRID_PIXELS = 512  # of the small copy that the grid loads first
 BATCH = 1_000  # metrics that MLflow accepts at once
 
 # What the article did: a run is named after what it does otherwise.
@@ -91,15 +94,21 @@ ARTICLE = {
     "runtime.threads": 1,
 }
 
+SHORT = {"model.code_dimensions": "code", "train.learning_rate": "lr", "train.batch_size": "batch"}
+
 
 @dataclass(frozen=True)
 class Tracked:
-    """A run, with its page in the UI, and the run of the same state with another model if there is one."""
+    """A run, its page and that of all runs in the UI, and the run of the same state with another model, if any."""
 
     run_id: str
     name: str
     link: str
+    comparison: str
     differs_from: str | None
+
+    def __str__(self) -> str:
+        return f"MLflow run {self.name!r} holds this state: {self.link}\nAll runs, the best first: {self.comparison}"
 
 
 class Store:
@@ -156,11 +165,12 @@ class Store:
             return None, []
 
     def _tracked(self, run: Run) -> Tracked:
-        ui = self.uri if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        ui = server.without_passwords(self.uri) if self.uri.startswith("http") else "http://127.0.0.1:5000"
         return Tracked(
             run.info.run_id,
             str(run.info.run_name),
-            f"{server.without_passwords(ui)}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
+            f"{ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}",
+            view.link(ui, run.info.experiment_id),
             run.data.tags.get(DIFFERS),
         )
 
@@ -176,7 +186,7 @@ class Store:
             if any(run.data.tags.get(BEGAN) == str(header["began"]) for model, run in runs.items() if model):
                 return
             if set(runs) <= {None}:
-                run = runs.get(None) or self._create(header["key"], defining(header["params"]))
+                run = runs.get(None) or self._create(header["key"], defining(header["params"]), header["began"])
                 self._follow(run, header, rest)
             else:
                 self._compare(runs, header, list(rest))
@@ -187,8 +197,9 @@ class Store:
         if ERROR in run.data.tags:
             self.client.delete_tag(run_id, ERROR)
         params = [Param(*item) for item in defining(header["params"]).items() if item[0] not in run.data.params]
-        tags = [RunTag(f"machine.{name}", value) for name, value in header["facts"].items()]
-        tags.append(RunTag(BEGAN, str(header["began"])))
+        facts = {f"machine.{name}": value for name, value in header["facts"].items()}
+        versions = {f"version.{name}": value for name, value in header["versions"].items()}
+        tags = [RunTag(*tag) for tag in (facts | versions | {BEGAN: str(header["began"])}).items()]
         self.client.log_batch(run_id, params=params, tags=tags)
         end: dict[str, Any] = {"status": "KILLED", "error": "the process was killed", "ended": None}
         for batch in entries:
@@ -210,7 +221,7 @@ class Store:
             day = datetime.fromtimestamp(end["ended"] / 1000, UTC).isoformat(timespec="seconds")
             self.client.set_tag(run.info.run_id, REPRODUCED, f"bit for bit, {day}")
             return
-        new = self._create(header["key"], defining(header["params"]))
+        new = self._create(header["key"], defining(header["params"]), header["began"])
         for other in runs.values():
             self.client.set_tag(other.info.run_id, DIFFERS, new.info.run_id)
             self.client.set_tag(new.info.run_id, DIFFERS, other.info.run_id)
@@ -263,14 +274,16 @@ class Store:
         runs = self._runs(state.key)
         return runs.get(state.model_md5) or runs.get(None)
 
-    def _create(self, key: str, params: dict[str, Any]) -> Run:
-        """A new run, or the one that `mlflow run` began if it holds no results yet."""
+    def _create(self, key: str, params: dict[str, Any], began: int | None = None) -> Run:
+        """A new run, begun at `began` (ms) or now, or the one that `mlflow run` began if it holds no results yet."""
         tags = {KEY: key, "mlflow.user": lineage.user(), "autoencoder.started_by": lineage.started_by()}
+        if Path(REQUIREMENTS).exists():
+            tags["version.requirements_lock"] = pipeline.sha256(Path(REQUIREMENTS))
         diff = lineage.diff()
         if commit := lineage.commit():
             tags |= {"mlflow.source.git.commit": commit, "autoencoder.dirty": str(bool(diff)).lower()}
         run = self._adopt(tags, run_name(params)) or self.client.create_run(
-            self._experiment(), tags=tags, run_name=run_name(params)
+            self._experiment(), began, SOURCE | tags, run_name(params)
         )
         if diff:
             self.client.log_text(run.info.run_id, server.without_passwords(diff), "uncommitted.diff")
@@ -291,16 +304,20 @@ class Store:
             return identifier
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         with self.lock("store"):
-            found = self.client.get_experiment_by_name(name)
-            if found:
-                return str(found.experiment_id)
-            # MLflow's own default for a database is a folder below the process's, which may be a temporary one.
-            beside = None if "MLFLOW_TRACKING_URI" in os.environ else (self.root / "mlruns").as_uri()
-            return str(self.client.create_experiment(name, artifact_location=beside, tags=KIND))
+            if found := self.client.get_experiment_by_name(name):
+                identifier, tags = str(found.experiment_id), found.tags
+            else:
+                # MLflow's own default for a database is a folder below the process's, which may be a temporary one.
+                beside = None if "MLFLOW_TRACKING_URI" in os.environ else (self.root / "mlruns").as_uri()
+                identifier, tags = str(self.client.create_experiment(name, artifact_location=beside)), {}
+            for tag, value in (KIND, (view.TAG, view.tag())):
+                if tags.get(tag) != value:
+                    self.client.set_experiment_tag(identifier, tag, value)
+            return identifier
 
     def _missing(self, run: Run, state: State) -> dict[str, dict[Any, Any]]:
         """What `run` does not say of `state` yet, by kind and name."""
-        tags = {MODEL_MD5: state.model_md5, NOTE: description(state)}
+        tags = {MODEL_MD5: state.model_md5, MODEL_SHA256: state.model_sha256, NOTE: description(state)}
         tags |= {name: str(value) for name, value in state.knobs.items()}
         there = json.loads(run.data.tags.get(FILES, "{}"))
         return {
@@ -462,10 +479,7 @@ def _hashes(state: State) -> dict[str, str]:
 
 
 def run_name(params: dict[str, Any]) -> str:
-    """What a state does otherwise than the article, such as `code_dimensions=16 learning_rate=0.01`."""
-    differences = [
-        f"{name.removesuffix('.name').rpartition('.')[2]}={value}"
-        for name, value in params.items()
-        if ARTICLE.get(name) != value
-    ]
-    return " ".join(differences) or "article"
+    """What a state does otherwise than the article, such as `code=16 lr=0.01`; short, as the columns of the UI are."""
+    differences = {name: value for name, value in params.items() if ARTICLE.get(name) != value}
+    names = {name: SHORT.get(name, name.removesuffix(".name").rpartition(".")[2]) for name in differences}
+    return " ".join(f"{names[name]}={value}" for name, value in differences.items()) or "article"
