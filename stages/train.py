@@ -41,8 +41,7 @@ def train() -> None:
         total = len(images["train_images"])
         with tqdm(total=total * training.epochs, unit="image", leave=False, disable=not sys.stderr.isatty()) as bar:
             for progress in training.run():
-                bar.n = (progress.epoch - 1) * total + progress.images_seen
-                bar.refresh()
+                bar.update((progress.epoch - 1) * total + progress.images_seen - bar.n)
                 for step in progress.steps:
                     seen = step.step % len(training.losses) * training.batch_size
                     percent = 100 * seen / total

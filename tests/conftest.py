@@ -26,7 +26,7 @@ for name in ("AUTOENCODER_MIRROR", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
 from autoencoder import numerics, params  # noqa: E402 (after the environment)
 
 numerics.configure(params.Runtime(device="cpu", numerics="portable", threads=1))
-SHAPED = ("models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures")
+SHAPED = ("models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "graph")
 CHECK = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float, as for mypy
 install_import_hook([f"autoencoder.{module}" for module in SHAPED], CHECK)  # shapes in signatures, for the tests alone
 

@@ -30,7 +30,7 @@ MAY_NAME = {
     "torchvision": {"datasets"},
 }
 # Which modules may have a package loaded, by whatever they import, once they are imported themselves.
-CORE = {"models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "resume"}
+CORE = {"models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "resume", "graph"}
 MLFLOW = {"follower", "tracking", "served_model"}
 PARAMS_READERS = {"params", "numerics", "checkpoints", "resume"}
 MAY_LOAD = {
