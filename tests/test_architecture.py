@@ -39,7 +39,7 @@ MAY_LOAD = {
     "matplotlib": {"figures"} | MLFLOW,
     "mlflow": MLFLOW,
     "pydantic": PARAMS_READERS | MLFLOW,
-    "ruamel": PARAMS_READERS | {"pipeline", "state", "journal", "verify"} | MLFLOW,
+    "ruamel": PARAMS_READERS | {"pipeline", "state", "journal", "lineage", "reproduce", "verify"} | MLFLOW,
     "sklearn": MLFLOW,
     "torch": CORE | MLFLOW,
     "torchvision": set(),

@@ -1,14 +1,17 @@
 """The console script `autoencoder`: what is no stage."""
 
-import hashlib
 import os
 import tempfile
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from autoencoder.entry import Group
+
+if TYPE_CHECKING:
+    from autoencoder.pipeline import Stage
 
 
 @click.group(cls=Group)
@@ -55,32 +58,58 @@ def ui(host: str, port: int) -> None:
 
 @main.command("verify")
 @click.option("--stage", "names", multiple=True, help="Only this stage; may be given several times.")
-@click.pass_context
-def verify_(ctx: click.Context, names: tuple[str, ...]) -> None:
+def verify_(names: tuple[str, ...]) -> None:
     """Run again what dvc.lock records, in a scratch folder, and compare every output with its hash."""
-    from autoencoder import numerics, params, pipeline, verify
+    from autoencoder import pipeline, state, verify
     from autoencoder.errors import UserError
 
     stages = pipeline.recorded()
     known = [name for name in verify.in_order(stages) if name != "track"]
     if unknown := set(names) - set(known):
         raise UserError(f"--stage: expected {', '.join(known)}, found {', '.join(sorted(unknown))}")
-    # Training's follower may outlive it by a moment, and write into the folder while that is removed.
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        scratch, rows = Path(folder), []
-        click.echo(f"{'output':<36}{'expected (MD5)':<34}found")
-        for row in verify.run(stages, set(names or known), scratch, partial(click.echo, err=True)):
-            rows.append(row)
-            verdict = "the same" if row.found == row.expected else "DIFFERENT"
-            click.echo(f"{row.output!s:<36}{row.expected:<34}{row.found}  {verdict if row.executed else 'not run'}")
-        different = [row for row in rows if row.found != row.expected]
-        for row in different:
-            click.echo(f"{row.output}: {verify.explain(row, scratch)}")
-    runtime = params.Params.model_validate(verify.params(stages)).runtime
+    with tempfile.TemporaryDirectory() as folder:
+        same = _compare(stages, set(names or known), Path(folder))
+    if not same:
+        from autoencoder import tracking
+
+        train = stages["train"]
+        _tell("the recorded machine", tracking.Store(create=False).facts(train.key, train.outs[state.MODEL]))
+        raise SystemExit(1)
+
+
+@main.command("reproduce")
+@click.argument("run_id")
+def reproduce_(run_id: str) -> None:
+    """Run again what an MLflow run has recorded, in a scratch worktree, and compare every output with its hash."""
+    from autoencoder import reproduce, tracking
+
+    origin = tracking.Store(create=False).origin(run_id)
+    stages = reproduce.stages(origin)
+    with reproduce.worktree(origin) as folder:
+        same = _compare(stages, set(stages), folder)
+    _tell("the run's machine", origin.facts)
+    raise SystemExit(0 if same else 1)
+
+
+def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> bool:
+    """Run the `wanted` of the recorded `stages` in `scratch`, and print a table; whether all outputs are the same."""
+    from autoencoder import lineage, numerics, params, verify
+
+    rows = []
+    click.echo(f"{'output':<36}{'expected (MD5)':<34}found")
+    for row in verify.run(stages, wanted, scratch, partial(click.echo, err=True)):
+        rows.append(row)
+        verdict = "the same" if row.found == row.expected else "DIFFERENT"
+        click.echo(f"{row.output!s:<36}{row.expected:<34}{row.found}  {verdict if row.executed else 'not run'}")
+    different = [row for row in rows if row.found != row.expected]
+    for row in different:
+        click.echo(f"{row.output}: {verify.explain(row, scratch)}")
+    click.echo(f"{len(rows) - len(different)} of {len(rows)} outputs are the same bytes as recorded")
+    runtime = params.Runtime.model_validate(verify.params(stages, scratch / params.PATH)["runtime"])
     numerics.configure(runtime)
-    facts = numerics.facts(runtime) | {
-        "packages": hashlib.sha256(Path("requirements.lock").read_bytes()).hexdigest()[:12]
-    }
-    click.echo("this machine: " + ", ".join(f"{name} {value}" for name, value in facts.items()))
-    click.echo(f"{len(rows) - len(different)} of {len(rows)} outputs are the same bytes as dvc.lock records")
-    ctx.exit(bool(different))
+    _tell("this machine", numerics.facts(runtime) | lineage.versions() | lineage.packages())
+    return not different
+
+
+def _tell(whose: str, facts: dict[str, str]) -> None:
+    click.echo(f"{whose}: " + (", ".join(f"{name} {value}" for name, value in facts.items()) or "not known"))

@@ -30,15 +30,23 @@ def checked_out(commit: str) -> Iterator[Path]:
     Raises UserError if an output is in neither.
     """
     cache = _run(sys.executable, "-m", "dvc", "cache", "dir").stdout.strip()
+    with worktree(commit) as folder:
+        _run(sys.executable, "-m", "dvc", "cache", "dir", "--local", str(Path(cache).resolve()), cwd=folder)
+        if all(_run(sys.executable, "-m", "dvc", verb, "--quiet", cwd=folder).returncode for verb in VERBS):
+            raise UserError(f"{commit[:7]}: its outputs are neither in DVC's cache nor in a remote")
+        yield folder
+
+
+@contextmanager
+def worktree(commit: str) -> Iterator[Path]:
+    """The files of `commit` in a temporary folder, without anyone's hooks being run."""
     with tempfile.TemporaryDirectory() as folder:
-        _git("worktree", "add", "--quiet", "--detach", folder, commit)
+        _git("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach", folder, commit)
         try:
-            _run(sys.executable, "-m", "dvc", "cache", "dir", "--local", str(Path(cache).resolve()), cwd=folder)
-            if all(_run(sys.executable, "-m", "dvc", verb, "--quiet", cwd=folder).returncode for verb in VERBS):
-                raise UserError(f"{commit[:7]}: its outputs are neither in DVC's cache nor in a remote")
             yield Path(folder)
         finally:
             _git("worktree", "remove", "--force", folder)
+            _git("worktree", "prune")  # also what a process that was killed has left
 
 
 def track(commit: str) -> str | None:
@@ -47,7 +55,7 @@ def track(commit: str) -> str | None:
     stages = str(Path(__file__).resolve().parents[2] / "stages")
     try:
         with checked_out(commit) as folder:
-            done = _run(sys.executable, stages, "track", cwd=str(folder), DVC_ROOT=root)
+            done = _run(sys.executable, stages, "track", cwd=folder, DVC_ROOT=root)
             return None if done.returncode == 0 else f"{commit[:7]}: {done.stderr.strip()}"
     except UserError as error:
         return str(error)
@@ -60,5 +68,5 @@ def _git(*arguments: str) -> str:
     return done.stdout
 
 
-def _run(*command: str, cwd: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def _run(*command: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)

@@ -4,25 +4,50 @@ import getpass
 import os
 import platform
 import subprocess
+from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
+
+from autoencoder import pipeline
 
 CODE = ("src", "stages")
+
+# A patch that `git apply` understands, whatever the user's configuration makes of `git diff`.
+CONFIGURATION = ("-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false")
+DIFF = (*CONFIGURATION, "diff", "--binary", "--no-color", "--no-ext-diff")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a run has recorded of where its results come from: all that brings them back.
+
+    `diff` is the patch on top of `commit`, empty for a clean tree. `params` and `lock` are params.yaml and dvc.lock,
+    `model_md5` is DVC's hash of the model, and `facts` are the machine (see `numerics`) and the versions of training.
+    """
+
+    commit: str
+    diff: bytes
+    params: bytes
+    lock: bytes
+    model_md5: str
+    facts: dict[str, str]
 
 
 def commit() -> str | None:
     """The checked-out commit, or None outside a git repository."""
-    return _git("rev-parse", "HEAD").strip() or None
+    return _git("rev-parse", "HEAD").decode().strip() or None
 
 
-def diff() -> str:
+def diff() -> bytes:
     """What differs from the commit in tracked files and what code is new, as a patch; empty for a clean tree.
 
-    dvc.lock is left out: DVC is writing it while the pipeline runs, and it says what came out rather than what went in.
-    Other new files cannot change a result, and nobody has said that they may leave this machine.
+    It is bytes, for a text file may have any encoding and line ends, and the patch is to apply again. dvc.lock is left
+    out: DVC is writing it while the pipeline runs, and it says what came out rather than what went in. Other new files
+    cannot change a result, and nobody has said that they may leave this machine.
     """
-    tracked = _git("diff", "HEAD", "--binary", "--", ".", ":!dvc.lock")
-    new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE).split("\0")
-    return "".join([tracked, *(_git("diff", "--no-index", "--binary", os.devnull, path) for path in new if path)])
+    tracked = _git(*DIFF, "HEAD", "--", ".", ":!dvc.lock")
+    new = _git("ls-files", "--others", "--exclude-standard", "-z", "--", *CODE).split(b"\0")
+    return b"".join([tracked, *(_git(*DIFF, "--no-index", os.devnull, os.fsdecode(path)) for path in new if path)])
 
 
 def started_by() -> str:
@@ -40,10 +65,16 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | packages
 
 
+def packages() -> dict[str, str]:
+    """The hash of requirements.lock, which pins the version of every package, if there is one."""
+    lock = Path("requirements.lock")
+    return {"requirements_lock": pipeline.sha256(lock)} if lock.exists() else {}
+
+
 def user() -> str:
     """The name of the account."""
     return getpass.getuser()
 
 
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout
+def _git(*arguments: str) -> bytes:
+    return subprocess.run(["git", *arguments], capture_output=True, check=False).stdout

@@ -34,6 +34,7 @@ from autoencoder.state import IMAGES, State, defining
 # A dead server is to fail in seconds, and MLflow reads some of these when it is imported. The caller's values win.
 for _name, _value in {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
@@ -65,8 +66,11 @@ MODEL_MD5 = "autoencoder.model_md5"
 MODEL_SHA256 = "autoencoder.model_sha256"
 BEGAN = "mlflow.autoencoder.began"
 SOURCE = {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL"}
+COMMIT = "mlflow.source.git.commit"
+DIRTY = "autoencoder.dirty"
+CHANGES = "uncommitted.diff"
+MACHINE, VERSION = "machine.", "version."
 CURRENT = "autoencoder.workspace"
-REQUIREMENTS = "requirements.lock"
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 REPRODUCED = "autoencoder.reproduced"
 SECONDS = "autoencoder.training_seconds"
@@ -114,20 +118,23 @@ class Tracked:
 class Store:
     """The MLflow store at `server.uri()`.
 
-    Raises UserError, in seconds and in one line, when it cannot be reached.
+    With `create=False` a database that is not there is not made. Raises UserError, in seconds and in one line, when the
+    store cannot be reached.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, create: bool = True) -> None:
         self.root, self.uri = server.root(), server.uri()
         with self.lock("store"), self._errors():
-            self._create_database()
+            self._create_database(create)
             self.client = MlflowClient(self.uri, self.uri)
             self.client.search_experiments(max_results=1)
 
-    def _create_database(self) -> None:
+    def _create_database(self, create: bool) -> None:
         """Make a SQLite store whole or not at all: MLflow cannot go on with one whose migrations were cut short."""
         path = Path(self.uri.removeprefix("sqlite:///"))
         if self.uri.startswith("sqlite:///") and not path.exists():
+            if not create:
+                raise UserError(f"MLflow store {self.uri}: not found; `autoencoder track` makes it")
             unfinished = path.with_name(f"{path.name}.unfinished")
             unfinished.unlink(missing_ok=True)
             MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
@@ -145,6 +152,8 @@ class Store:
             self._log_dataset(run, state)
             self._log_parameters(run, missing)
             self._log_points(run, missing["curves"])
+            if str(pipeline.LOCK) in missing["files"]:  # also when another commit's code drew the figures of this model
+                self._log_lineage(run)
             self._log_files(run, state, missing["files"], Path(scratch))
             if program:
                 export.wait(program)
@@ -163,6 +172,46 @@ class Store:
             if run := self._run(state):
                 return self._tracked(run), [name for name, lacking in self._missing(run, state).items() if lacking]
             return None, []
+
+    def facts(self, key: str, model_md5: str) -> dict[str, str]:
+        """The machine that trained a state (see `numerics`) and the versions there, as the run with its model says."""
+        with self._errors():
+            run = self._runs(key).get(model_md5)
+            return _facts(run) if run else {}
+
+    def origin(self, run_id: str) -> lineage.Origin:
+        """Where the results of run `run_id` come from.
+
+        Raises UserError if there is no such run, it is not of this project, or something of it is gone.
+        """
+        with self._errors(), tempfile.TemporaryDirectory() as folder:
+            try:
+                run = self.client.get_run(run_id)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                raise UserError(
+                    f"run {run_id}: not found in MLflow store {server.without_passwords(self.uri)}; "
+                    "`autoencoder which-run` prints that of the workspace"
+                ) from None
+            if KEY not in run.data.tags or COMMIT not in run.data.tags:
+                raise UserError(f"run {run_id}: expected a run of this project, found none of the tags {KEY}, {COMMIT}")
+            there = {file.path for file in self.client.list_artifacts(run_id)}
+            needed = ["params.yaml", "dvc.lock", *([CHANGES] if run.data.tags.get(DIRTY) == "true" else [])]
+            if gone := [name for name in needed if name not in there]:
+                raise UserError(
+                    f"run {run_id} ({run.info.status}): expected its artifacts {', '.join(needed)}, "
+                    f"found no {', '.join(gone)}; without them it cannot be brought back"
+                )
+            content = {name: Path(self.client.download_artifacts(run_id, name, folder)).read_bytes() for name in needed}
+            return lineage.Origin(
+                run.data.tags[COMMIT],
+                content.get(CHANGES, b""),
+                content["params.yaml"],
+                content["dvc.lock"],
+                run.data.tags[MODEL_MD5],
+                _facts(run),
+            )
 
     def _tracked(self, run: Run) -> Tracked:
         ui = server.without_passwords(self.uri) if self.uri.startswith("http") else "http://127.0.0.1:5000"
@@ -197,8 +246,8 @@ class Store:
         if ERROR in run.data.tags:
             self.client.delete_tag(run_id, ERROR)
         params = [Param(*item) for item in defining(header["params"]).items() if item[0] not in run.data.params]
-        facts = {f"machine.{name}": value for name, value in header["facts"].items()}
-        versions = {f"version.{name}": value for name, value in header["versions"].items()}
+        facts = {f"{MACHINE}{name}": value for name, value in header["facts"].items()}
+        versions = {f"{VERSION}{name}": value for name, value in header["versions"].items()}
         tags = [RunTag(*tag) for tag in (facts | versions | {BEGAN: str(header["began"])}).items()]
         self.client.log_batch(run_id, params=params, tags=tags)
         end: dict[str, Any] = {"status": "KILLED", "error": "the process was killed", "ended": None}
@@ -277,17 +326,24 @@ class Store:
     def _create(self, key: str, params: dict[str, Any], began: int | None = None) -> Run:
         """A new run, begun at `began` (ms) or now, or the one that `mlflow run` began if it holds no results yet."""
         tags = {KEY: key, "mlflow.user": lineage.user(), "autoencoder.started_by": lineage.started_by()}
-        if Path(REQUIREMENTS).exists():
-            tags["version.requirements_lock"] = pipeline.sha256(Path(REQUIREMENTS))
-        diff = lineage.diff()
-        if commit := lineage.commit():
-            tags |= {"mlflow.source.git.commit": commit, "autoencoder.dirty": str(bool(diff)).lower()}
+        tags |= {f"{VERSION}{name}": value for name, value in lineage.packages().items()}
         run = self._adopt(tags, run_name(params)) or self.client.create_run(
             self._experiment(), began, SOURCE | tags, run_name(params)
         )
-        if diff:
-            self.client.log_text(run.info.run_id, server.without_passwords(diff), "uncommitted.diff")
+        self._log_lineage(run)
         return run
+
+    def _log_lineage(self, run: Run) -> None:
+        """Say from which commit, and with which changes on top, the run's results come."""
+        if not (commit := lineage.commit()):
+            return
+        if diff := lineage.diff():
+            told = server.without_passwords(diff.decode("latin-1")).encode("latin-1")  # it may have any encoding
+            with tempfile.TemporaryDirectory() as folder:
+                (Path(folder) / CHANGES).write_bytes(told)
+                self.client.log_artifact(run.info.run_id, str(Path(folder) / CHANGES))
+        tags = [RunTag(COMMIT, commit), RunTag(DIRTY, str(bool(diff)).lower())]
+        self.client.log_batch(run.info.run_id, tags=tags)
 
     def _adopt(self, tags: dict[str, str], name: str) -> Run | None:
         """The run that `mlflow run` began, if there is one and it holds no results yet."""
@@ -468,6 +524,11 @@ def description(state: State) -> str:
         of = state.params["model.code_dimensions"]
         lines.append(f"{figures['pca/directions_captured']:.1f} of {of} principal directions captured")
     return ", ".join(lines) + f". Data: {state.params['data.name']}."
+
+
+def _facts(run: Run) -> dict[str, str]:
+    found = {name: value for name, value in run.data.tags.items() if name.startswith((MACHINE, VERSION))}
+    return {name.partition(".")[2]: value for name, value in sorted(found.items())}
 
 
 def _hashes(state: State) -> dict[str, str]:

@@ -1,6 +1,6 @@
-"""Run again what dvc.lock records, in a scratch folder, and compare every output with its hash.
+"""Run again what a dvc.lock records, in a scratch folder, and compare every output with its hash.
 
-The scratch folder is filled with the recorded content alone: code and data by their MD5, params as dvc.lock has them.
+All that a stage reads there is the recorded content: code and data by their MD5, params as dvc.lock has them.
 What the workspace holds otherwise has no influence, and neither workspace, DVC cache nor MLflow store is written to.
 """
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from autoencoder import pipeline, records
+from autoencoder import journal, pipeline, records
 from autoencoder.errors import UserError
 from autoencoder.pipeline import Stage
 
@@ -37,29 +37,25 @@ class Row:
 
 
 def run(stages: dict[str, Stage], wanted: set[str], scratch: Path, say: Callable[[str], None]) -> Iterator[Row]:
-    """Run the `wanted` of the recorded `stages` in the empty folder `scratch`, and yield a row per output.
+    """Run the `wanted` of the recorded `stages` in the folder `scratch`, and yield a row per output.
 
-    Inputs come from the stages before, else from the workspace, its commit or the DVC cache, wherever the recorded
-    content is. Raises UserError if it is nowhere, or a stage fails.
+    Inputs come from the stages before, else from `scratch`, the workspace, its commit or the DVC cache, wherever the
+    recorded content is. Raises UserError if it is nowhere, or a stage fails.
     """
-    (scratch / pipeline.PIPELINE).write_bytes(pipeline.PIPELINE.read_bytes())
-    with (scratch / pipeline.PARAMS).open("w") as file:
-        YAML(typ="safe", pure=True).dump(params(stages), file)
+    _prepare(stages, scratch)
+    made: set[str] = set()
     for name in in_order(stages):
-        stage = stages[name]
         if name not in wanted:
             continue
-        for path, md5 in stage.deps.items():
-            if not (scratch / path).exists():
-                _write(scratch / path, recorded_content(path, md5))
-                if Path(path).exists() and pipeline.md5(Path(path)) != md5:
-                    say(f"note: {path} is not what dvc.lock records; the recorded content is taken")
+        stage = stages[name]
+        for note in _supply({path: md5 for path, md5 in stage.deps.items() if path not in made}, scratch):
+            say(note)
+        made |= stage.outs.keys()
         say(f"running {name} …")
         executed = _execute(name, stage, scratch)
         if not executed:
             say("no mirror could be reached: the recorded images are taken from here, and not fetched again")
-            for path, md5 in stage.outs.items():
-                _write(scratch / path, recorded_content(path, md5))
+            _supply(stage.outs, scratch)
         for path, md5 in stage.outs.items():
             yield Row(name, Path(path), md5, pipeline.md5(scratch / path), executed)
 
@@ -72,9 +68,9 @@ def in_order(stages: dict[str, Stage]) -> list[str]:
     )
 
 
-def params(stages: dict[str, Stage]) -> dict[str, Any]:
-    """params.yaml as dvc.lock records it, dotted names unfolded; what no recorded stage reads is the workspace's."""
-    values: dict[str, Any] = YAML(typ="safe", pure=True).load(pipeline.PARAMS)
+def params(stages: dict[str, Stage], path: Path = pipeline.PARAMS) -> dict[str, Any]:
+    """params.yaml as dvc.lock records it, dotted names unfolded; what no recorded stage reads is that of `path`."""
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load(path)
     for stage in stages.values():
         for name, value in stage.params.items():
             *sections, key = name.split(".")
@@ -87,14 +83,13 @@ def params(stages: dict[str, Stage]) -> dict[str, Any]:
 
 def recorded_content(path: str, md5: str) -> bytes:
     """The content of `path` that has the MD5: the workspace's, its commit's, or that of the DVC cache."""
-    file = Path(path)
-    if file.exists() and pipeline.md5(file) == md5:
-        return file.read_bytes()
+    if _is(Path(path), md5):
+        return Path(path).read_bytes()
     committed = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False).stdout
     if hashlib.md5(committed, usedforsecurity=False).hexdigest() == md5:
         return committed
     cached = _cache_folder() / md5[:2] / md5[2:]
-    if cached.exists() and pipeline.md5(cached) == md5:
+    if _is(cached, md5):
         return cached.read_bytes()
     raise UserError(
         f"{path}: expected the content that dvc.lock records (MD5 {md5}) in the workspace, the commit or the DVC "
@@ -144,6 +139,27 @@ def first_tensor(expected: Path, found: Path) -> str:
     return "the tensors are equal, their description is not"
 
 
+def _prepare(stages: dict[str, Stage], scratch: Path) -> None:
+    for path in (pipeline.PIPELINE, pipeline.PARAMS):
+        if not (scratch / path).exists():
+            (scratch / path).write_bytes(path.read_bytes())
+    values = params(stages, scratch / pipeline.PARAMS)
+    with (scratch / pipeline.PARAMS).open("w") as file:
+        YAML(typ="safe", pure=True).dump(values, file)
+    _write(scratch / journal.FOLDER, b"")  # a file in the folder's place: this training has nothing to tell MLflow
+
+
+def _supply(files: dict[str, str], scratch: Path) -> list[str]:
+    """Make each of `files` in `scratch` the one with its MD5; tell which of them the workspace holds otherwise."""
+    notes = []
+    for path, md5 in files.items():
+        if not _is(scratch / path, md5):
+            _write(scratch / path, recorded_content(path, md5))
+            if Path(path).exists() and not _is(Path(path), md5):
+                notes.append(f"note: {path} is not what dvc.lock records; the recorded content is taken")
+    return notes
+
+
 def _execute(name: str, stage: Stage, scratch: Path) -> bool:
     """Run the command of a stage; False if its mirror was not there. Raises UserError if it failed otherwise."""
     own = ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "MLFLOW_RUN_ID")
@@ -158,6 +174,10 @@ def _execute(name: str, stage: Stage, scratch: Path) -> bool:
         return False
     reason = (done.stderr.strip() or "no message").splitlines()[-1]
     raise UserError(f"stage {name}: expected exit status 0, found {done.returncode}: {reason}")
+
+
+def _is(path: Path, md5: str) -> bool:
+    return path.exists() and pipeline.md5(path) == md5
 
 
 def _write(path: Path, content: bytes) -> None:
