@@ -126,9 +126,13 @@ def first_row(expected: Path, found: Path) -> str:
 def first_tensor(expected: Path, found: Path) -> str:
     """The first tensor, by name, in which two safetensors files differ, and by how much."""
     import numpy as np
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    old, new = load_file(expected), load_file(found)
+    try:
+        old, new = load_file(expected), load_file(found)
+    except SafetensorError as error:
+        raise UserError(f"{expected.name}: expected two safetensors files to compare, found {error}") from None
     for name in sorted(old.keys() | new.keys()):
         a, b = old.get(name), new.get(name)
         if a is None or b is None or (a.shape, a.dtype) != (b.shape, b.dtype):
