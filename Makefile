@@ -8,7 +8,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 OFFLINE = .autoencoder/no-mirror
 BANNER = ======================================================================
 
-.PHONY: run digits setup test check ui lock
+.PHONY: run digits setup test check ui bench lock
 
 run: setup
 	@rm -f $(OFFLINE)
@@ -39,6 +39,11 @@ check: setup
 
 ui: setup
 	@autoencoder ui $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
+
+bench: setup
+	dvc repro train
+	uv pip install --quiet "jax>=0.10" || echo "jax could not be installed: it is left out of the comparison"
+	python benchmarks
 
 lock: setup
 	uv pip compile --quiet pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url -o requirements.lock

@@ -2,8 +2,13 @@
 
 import json
 import math
+import mmap
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -76,16 +81,32 @@ def save_images(images: dict[str, Tensor], path: Path = IMAGES) -> None:
 
 
 def load_images(path: Path = IMAGES) -> dict[str, Tensor]:
-    """The tensors of `datasets.load`, mapped from the file: pages are read when they are touched."""
-    images, _ = _read(path, "dvc repro download")
-    splits = [images.get(f"{split}_images", torch.empty(0)) for split in ("train", "test")]
-    kinds = {(tensor.dtype, tensor.shape[1:]) for tensor in splits}
-    if len(kinds) > 1 or any(t.dtype != torch.uint8 or t.dim() != len("nchw") or t.numel() == 0 for t in splits):
+    """The tensors of `datasets.load`, mapped from the file: pages are read when they are touched. Not to be written to.
+
+    torch's own map asks the system for as much memory as the file is long, which fails for more than there is.
+    """
+    with _opened(path, "dvc repro download", "numpy") as file:
+        slices = {name: file.get_slice(name) for name in file.offset_keys()}
+        kinds = {name: (tensor.get_dtype(), *tensor.get_shape()) for name, tensor in slices.items()}
+    splits = [kinds.get(f"{split}_images", ()) for split in ("train", "test")]
+    if not (
+        {kind[0] for kind in kinds.values()} == {"U8"}
+        and all(len(kind) == len("tnchw") and math.prod(kind[1:]) for kind in splits)
+        and splits[0][2:] == splits[1][2:]
+    ):
+        found = ", ".join(f"{name} {list(kind)}" for name, kind in kinds.items()) or "nothing"
         raise UserError(
-            f"{path}: expected train_images and test_images, uint8 [n, channels, height, width], "
-            f"found {', '.join(f'{t.dtype} {list(t.shape)}' for t in splits)}; dvc repro -f download"
+            f"{path}: expected train_images and test_images, U8 [n, channels, height, width], found {found}; "
+            "dvc repro -f download"
         )
-    return images
+    with path.open("rb") as content, warnings.catch_warnings(action="ignore", category=UserWarning):
+        start = 8 + int.from_bytes(content.read(8), "little")  # behind the header, whose length comes first
+        pages = mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ)
+        pages.madvise(mmap.MADV_RANDOM)  # the order of training: read no pages ahead
+        tensors = torch.frombuffer(pages, dtype=torch.uint8, offset=start).split(
+            [math.prod(kind[1:]) for kind in kinds.values()]
+        )
+    return {name: tensor.view(kind[1:]) for (name, kind), tensor in zip(kinds.items(), tensors, strict=True)}
 
 
 def save_model(model: LinearAutoencoder, description: Description, path: Path = MODEL) -> None:
@@ -122,9 +143,15 @@ def load_optimum(path: Path = OPTIMUM) -> Optimum:
 
 
 def _read(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with _opened(path, remedy, "pt") as file:
+        return {name: file.get_tensor(name) for name in sorted(file.keys())}, file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path, remedy: str, framework: str) -> Iterator[Any]:
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in sorted(file.keys())}, file.metadata() or {}
+        with safe_open(path, framework=framework) as file:
+            yield file
     except FileNotFoundError:
         raise UserError(f"{path}: not found; {remedy}") from None
     except (SafetensorError, OSError) as error:

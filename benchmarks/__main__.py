@@ -1,0 +1,78 @@
+"""`make bench`, or `python benchmarks [NAME …]`: measure, print tables, and write them to docs/benchmarks.json.
+
+Seconds are those of the machine that it runs on; ratios travel.
+"""
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from autoencoder import numerics, params
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "benchmarks.json"
+FIGURE = ROOT / "docs" / "images" / "scaling.png"
+NAMES = ("speed", "noise", "scaling", "memory", "overhead")
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(NAMES))
+@click.option("--epochs", default=5, show_default=True, help="Epochs of each competitor.")
+def main(names: tuple[str, ...], epochs: int) -> None:
+    """Measure all, or what is named. Needs the images of `dvc repro download` with data.name mnist."""
+    os.chdir(ROOT)
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # dvc.yaml says `python`
+    numerics.configure(params.Runtime(device="cpu", numerics="fast", threads=1))
+    import memory
+    import noise
+    import overhead
+    import scaling
+    import speed
+
+    measurements: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
+        "speed": (lambda: speed.measure(epochs), speed.table),
+        "noise": (lambda: noise.measure(epochs), noise.table),
+        "scaling": (scaling.measure, scaling.table),
+        "memory": (memory.measure, memory.table),
+        "overhead": (lambda: overhead.measure(3), overhead.table),
+    }
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    for name in names or NAMES:
+        measure, table = measurements[name]
+        found = measure()
+        click.echo(f"\n{table(found)}")
+        results |= {"machine": facts(), name: found}
+        if name == "scaling":
+            scaling.draw(found, FIGURE, ", ".join(f"{key} {value}" for key, value in facts().items()))
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+
+
+def facts() -> dict[str, str]:
+    """What a reader has to know of the machine."""
+    models = [line.partition(":")[2].strip() for line in cpu_lines() if line.startswith("model name")]
+    found = {"cpu": models[0] if models else platform.processor(), "cores": str(os.cpu_count())}
+    found["python"] = platform.python_version()
+    for package in ("torch", "jax", "mlflow", "dvc"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def cpu_lines() -> list[str]:
+    """Linux tells its CPU here."""
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    main(prog_name="benchmarks")

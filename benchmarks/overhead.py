@@ -1,0 +1,99 @@
+"""What the pipeline costs beside training: in a clone with a cache of its own, on the data of this workspace."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+DVC, AUTOENCODER = str(BIN / "dvc"), str(BIN / "autoencoder")
+BARE_CLICK = "import click; click.command()(lambda: None)(['--help'])"
+STAGES = ("download", "pca", "train", "evaluate", "render", "track")
+COMMANDS = ("track", "which-run", "verify", "reproduce")
+
+
+def measure(repeat: int) -> dict[str, Any]:
+    """Seconds of an edit, of nothing to do, and of `--help`, each beside what it is compared with."""
+    torch_import = [sys.executable, "-c", "import torch"]
+    with tempfile.TemporaryDirectory() as folder:
+        clone, empty = Path(folder, "clone"), Path(folder, "empty")
+        prepare(clone)
+        prepare_empty(empty)
+        edits = [edit(clone, rate) for rate in (0.03, 0.033, 0.036)[:repeat]]
+        alternating = [
+            (seconds(torch_import), seconds([DVC, "repro"], clone), seconds([DVC, "repro"], empty))
+            for _ in range(repeat)
+        ]
+    bare_torch, nothing, empty_project = (median(times) for times in zip(*alternating, strict=True))
+    stages = str(ROOT / "stages")
+    programs = [[AUTOENCODER], *([AUTOENCODER, name] for name in COMMANDS)]
+    programs += [[sys.executable, stages], *([sys.executable, stages, name] for name in STAGES)]
+    bare = median(seconds([sys.executable, "-c", BARE_CLICK]) for _ in range(2 * repeat + 1))
+    helps = {
+        " ".join([Path(p[0]).name, *(Path(part).name for part in p[1:])]): min(
+            seconds([*p, "--help"]) for _ in range(repeat)
+        )
+        for p in programs
+    }
+    return {
+        "import torch": bare_torch,
+        "edit of train.learning_rate, without the training": median(edits),
+        "edit / import torch": median(edits) / bare_torch,
+        "nothing to do": nothing,
+        "nothing to do, empty DVC project": empty_project,
+        "nothing to do / empty": nothing / empty_project,
+        "bare click --help": bare,
+        "slowest --help": max(helps, key=helps.__getitem__),
+        "slowest --help, more than bare click": max(helps.values()) - bare,
+    }
+
+
+def prepare(clone: Path) -> None:
+    """A clone with the outputs of this workspace, tracked in a store of its own."""
+    cache = subprocess.run([DVC, "cache", "dir"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
+    shutil.copytree(ROOT / cache, clone / ".dvc" / "cache", dirs_exist_ok=True)
+    for command in ("checkout", "repro"):
+        subprocess.run([DVC, command, "--quiet"], cwd=clone, check=True)
+
+
+def prepare_empty(folder: Path) -> None:
+    """A DVC project with nothing in it."""
+    folder.mkdir()
+    for command in (["git", "init", "--quiet"], [DVC, "init", "--quiet"]):
+        subprocess.run(command, cwd=folder, check=True)
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+
+
+def edit(clone: Path, learning_rate: float) -> float:
+    """Seconds of `dvc repro` after an edit of train.learning_rate, less those that the run says training took."""
+    params = clone / "params.yaml"
+    lines = params.read_text().splitlines()
+    changed = [f"  learning_rate: {learning_rate}" if line.startswith("  learning_rate") else line for line in lines]
+    params.write_text("\n".join(changed) + "\n")
+    total = seconds([DVC, "repro"], clone)
+    with sqlite3.connect(clone / "mlflow.db") as store:
+        query = """select t.value from tags t join params p on p.run_uuid = t.run_uuid
+                   where t.key = 'autoencoder.training_seconds' and p.key = 'train.learning_rate' and p.value = ?"""
+        (training,) = store.execute(query, [str(learning_rate)]).fetchone()
+    return total - float(training)
+
+
+def seconds(command: list[str], folder: Path = ROOT) -> float:
+    """Seconds that a program takes."""
+    begin = time.perf_counter()
+    subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begin
+
+
+def table(found: dict[str, Any]) -> str:
+    """A line per measurement."""
+    return "\n".join(
+        f"{name:<52}{value if isinstance(value, str) else f'{value:.2f}'}" for name, value in found.items()
+    )
