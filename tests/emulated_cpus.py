@@ -1,7 +1,7 @@
 """Run the stages on digits natively, under a hostile environment, and on emulated CPUs, and compare every output.
 
-`python tests/emulated_cpus.py` needs qemu-x86_64 (Debian: qemu-user) and about six minutes on a quiet machine;
-`--native` leaves the emulated CPUs out.
+`python tests/emulated_cpus.py` needs qemu-x86_64 (Debian: qemu-user) and a few minutes on two quiet cores, most of
+them for torch's imports under emulation. `--native` leaves the emulated CPUs out.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,10 +53,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         start = Path(folder) / "start"
         prepare(start)
-        found = {}
-        for name, (emulator, environment) in variants.items():
+        for name in variants:
             shutil.copytree(start, Path(folder) / name)
-            found[name] = outputs(Path(folder) / name, emulator, environment)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            futures = {name: pool.submit(outputs, Path(folder) / name, *variants[name]) for name in variants}
+        found = {name: future.result() for name, future in futures.items()}
     expected = found["native"]
     differences = 0
     for output, digest in expected.items():

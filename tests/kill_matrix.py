@@ -1,6 +1,6 @@
-"""Kill training at random instants, damage what it kept now and then, and compare its outputs with an unharmed run's.
+"""Stop training at random instants, damage what it kept now and then, and compare its outputs with an unharmed run's.
 
-`python tests/kill_matrix.py` is the full matrix, about a minute on a quiet machine; `make test` runs a short one.
+`python tests/kill_matrix.py` is the full matrix, about a minute on a quiet machine; .ci/run runs a short one.
 Trainers are forked from a process that has imported torch already: a start takes milliseconds instead of seconds.
 """
 
@@ -20,6 +20,8 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "stages")]
 
 from autoencoder import numerics, params  # noqa: E402 (the path comes first)
 
+# How a trainer may end by each signal: a handler's status, or death before the handler is there.
+ENDS = {signal.SIGKILL: (-9,), signal.SIGINT: (130,), signal.SIGTERM: (143, -15)}
 OUTPUTS = ("models/autoencoder.safetensors", "metrics/training.csv", "metrics/steps.csv")
 
 
@@ -35,7 +37,7 @@ def main() -> None:
 
 
 def torture(kills: int, choose: random.Random) -> None:
-    """Kill trainers until `kills` of them were hit alive; whenever one ends by itself, compare and start over."""
+    """Stop trainers until `kills` of them were hit alive; whenever one ends by itself, compare and start over."""
     prepare()
     from train import train
 
@@ -44,24 +46,37 @@ def torture(kills: int, choose: random.Random) -> None:
     started = time.monotonic()
     wait(start_trainer())
     lifetime = time.monotonic() - started
-    killed, finished, resumed = 0, 0, 0
+    killed, finished, resumed, slowest = 0, 0, 0, 0.0
     reset()
     while killed < kills:
         damage = harm(choose)
-        kept = len(list(Path(".autoencoder").glob("resume/*/*.state")))
+        kept = len(states())
         instant = choose.uniform(0, 0.7 * lifetime)
+        number = choose.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
         pid = start_trainer()
         time.sleep(instant)
-        os.kill(pid, signal.SIGKILL)
-        if wait(pid) == 0:
+        os.kill(pid, number)
+        sent = time.monotonic()
+        code = wait(pid, *ENDS[number])
+        took = time.monotonic() - sent
+        if code == 0:
             finished += compare(expected)
-        else:
-            killed += 1
-            resumed += kept > 0
-            print(f"kill {killed:3} after {instant:.3f} s; before it: {kept} states kept, damage: {damage}")
+            continue
+        if code == 128 + number and not states():
+            sys.exit(f"expected a kept state after {number.name}, found none")
+        killed += 1
+        resumed += kept > 0
+        slowest = max(slowest, took)
+        print(
+            f"{killed:3}: {number.name} after {instant:.3f} s, gone {took:.3f} s later with status {code}; "
+            f"before it: {kept} states kept, damage: {damage}"
+        )
     wait(start_trainer())
     finished += compare(expected)
-    print(f"{killed} kills, {resumed} of trainers with a kept state, {finished} trainings ended in the same bytes")
+    print(
+        f"{killed} kills, {resumed} of trainers with a kept state, the slowest gone after {slowest:.3f} s; "
+        f"{finished} trainings ended in the same bytes"
+    )
 
 
 def prepare() -> None:
@@ -94,17 +109,26 @@ def start_trainer() -> int:
         try:
             train.main([], standalone_mode=False)
             code = 0
+        except SystemExit as end:
+            code = int(str(end.code))
+        except KeyboardInterrupt:  # before training answers signals; see `entry`
+            code = 128 + signal.SIGINT
         finally:
             sys.stdout.flush()
             os._exit(code)  # the parent's clean-up is the parent's
 
 
-def wait(pid: int) -> int:
-    """The exit status of `pid`, negative after a signal; an error of the trainer's own ends the matrix."""
+def wait(pid: int, *expected: int) -> int:
+    """The exit status of `pid`, negative after a signal; any but 0 and those `expected` ends the matrix."""
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if code > 0:
-        sys.exit(f"training failed:\n{Path('log').read_text()[-2000:]}")
+    if code not in (0, *expected):
+        sys.exit(f"expected exit status 0 or {expected}, found {code}:\n{Path('log').read_text()[-2000:]}")
     return code
+
+
+def states() -> list[Path]:
+    """The states that are kept, the oldest first."""
+    return sorted(Path(".autoencoder").glob("resume/*/*.state"))
 
 
 def fingerprints() -> dict[str, str]:
@@ -131,16 +155,16 @@ def reset() -> None:
 def harm(choose: random.Random) -> str:
     """Half of the time, tear the newest state or flip one of its bits."""
     kind = choose.choice(["none", "none", "torn", "bit flipped"])
-    states = sorted(Path(".autoencoder").glob("resume/*/*.state"))
-    if not states or kind == "none":
+    kept = states()
+    if not kept or kind == "none":
         return "none"
-    content = bytearray(states[-1].read_bytes())
+    content = bytearray(kept[-1].read_bytes())
     place = choose.randrange(len(content))
     if kind == "torn":
         del content[place:]
     else:
         content[place] ^= 1 << choose.randrange(8)
-    states[-1].write_bytes(content)
+    kept[-1].write_bytes(content)
     return kind
 
 
