@@ -13,6 +13,8 @@ import pytest
 from conftest import ROOT
 from ruamel.yaml import YAML
 
+from autoencoder import pipeline
+
 PACKAGE = ROOT / "src" / "autoencoder"
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
 DVC: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")
@@ -198,3 +200,12 @@ def test_the_readme_shows_params_yaml_as_it_is() -> None:
     shown = re.search(r"((?:    \w+: +\S.*\n)+)\nA wrong one", (ROOT / "README.md").read_text())
     assert shown
     assert YAML(typ="safe", pure=True).load(shown[1]) == PARAMS
+
+
+def test_the_pictures_of_the_readme_are_those_of_the_recorded_run() -> None:
+    stages = YAML(typ="safe", pure=True).load(ROOT / "dvc.lock")["stages"]
+    recorded = {out["path"]: out["md5"] for out in stages["render"]["outs"]}
+    shown = [path for path in (ROOT / "docs" / "images").glob("*.png") if f"figures/{path.name}" in recorded]
+    assert len(shown) >= 3
+    for path in shown:
+        assert pipeline.md5(path) == recorded[f"figures/{path.name}"], path.name
