@@ -19,7 +19,7 @@ from autoencoder import numerics, params
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "benchmarks.json"
 FIGURE = ROOT / "docs" / "images" / "scaling.png"
-NAMES = ("speed", "noise", "scaling", "memory", "overhead")
+NAMES = ("speed", "noise", "scaling", "memory", "overhead", "resume")
 
 
 @click.command()
@@ -33,6 +33,7 @@ def main(names: tuple[str, ...], epochs: int) -> None:
     import memory
     import noise
     import overhead
+    import resume
     import scaling
     import speed
 
@@ -41,6 +42,7 @@ def main(names: tuple[str, ...], epochs: int) -> None:
         "noise": (lambda: noise.measure(epochs), noise.table),
         "scaling": (scaling.measure, scaling.table),
         "memory": (memory.measure, memory.table),
+        "resume": (lambda: resume.measure(4 * epochs), resume.table),
         "overhead": (lambda: overhead.measure(3), overhead.table),
     }
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
