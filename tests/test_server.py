@@ -1,16 +1,10 @@
 """MLflow's server on the workspace's store: for this machine alone, unless a password is set."""
 
-import os
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import pytest
+from servers import serving, status
 
 from autoencoder import server
 from autoencoder.errors import UserError
@@ -61,49 +55,6 @@ def test_where_the_store_is_a_server_no_other_is_started(monkeypatch: pytest.Mon
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example.org")
     with pytest.raises(UserError, match=r"open https://mlflow.example.org in a browser"):
         server.command("127.0.0.1", 5000)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def status(url: str, **headers: str) -> int:
-    """The HTTP status of a GET request, or 0 without an answer."""
-    try:
-        with urlopen(Request(url, headers=headers), timeout=5) as answer:
-            return int(answer.status)
-    except HTTPError as error:
-        return error.code
-    except (URLError, TimeoutError, ConnectionError):
-        return 0
-
-
-@contextmanager
-def serving(command: list[str], folder: Path, host: str = "127.0.0.1", **environment: str) -> Iterator[str]:
-    """The address of the server that `command` starts in `folder`, once it answers; host and port are added to it."""
-    port = free_port()
-    url = f"http://{host}:{port}"
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, "--host", host, "--port", str(port)],
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            env=os.environ | environment,
-            start_new_session=True,
-        )
-    try:
-        for _ in range(600):
-            if status(f"{url}/health"):
-                break
-            assert process.poll() is None, (folder / "server.log").read_text()
-            time.sleep(0.2)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.mark.slow

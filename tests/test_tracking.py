@@ -2,17 +2,20 @@
 
 import hashlib
 import json
+import platform
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import run as command
 
 from autoencoder import checkpoints, export, follower, journal, params, pipeline, records, tracking
 from autoencoder.errors import UserError
@@ -90,15 +93,21 @@ def exported(tmp_path_factory: pytest.TempPathFactory, digits: dict[str, torch.T
     return folder
 
 
-@pytest.fixture
-def quick_export(monkeypatch: pytest.MonkeyPatch, exported: Path) -> None:
+def exporting(exported: Path) -> Callable[[Path], subprocess.Popen[bytes]]:
+    """An `export.start` that copies what was exported before."""
+
     def start(folder: Path) -> subprocess.Popen[bytes]:
         for name in (export.PROGRAM, export.EXAMPLE, export.ABOUT):
             shutil.copy(exported / name, folder / name)
         with subprocess.Popen(["true"]) as process:
             return process
 
-    monkeypatch.setattr(export, "start", start)
+    return start
+
+
+@pytest.fixture
+def quick_export(monkeypatch: pytest.MonkeyPatch, exported: Path) -> None:
+    monkeypatch.setattr(export, "start", exporting(exported))
 
 
 def contents() -> list[dict[str, Any]]:
@@ -323,6 +332,47 @@ class TestReplay:
         assert run["tags"]["machine.device"] == "cpu"
         assert not path.exists()
 
+    def test_a_run_says_where_it_comes_from(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        command("git", "init", "-q", cwd=Path())
+        Path("notes.txt").write_text("clean\n")
+        command("git", "add", "notes.txt", cwd=Path())
+        command("git", "commit", "-qm", "Start", cwd=Path())
+        Path("notes.txt").write_text("changed, from https://me:secret@example.org/data\n")
+        Path("src").mkdir()
+        Path("src/new.py").write_text("new code\n")
+        Path("password.txt").write_text("secret\n")
+        path = train()
+        began = json.loads(path.read_text().splitlines()[0])["began"]
+        follower.replay(tracking.Store(), path)
+        tracking.Store().mirror(read(), CHAMPION)
+        client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+        (found,) = client.search_runs(["1"])
+        assert found.info.start_time == began
+        assert found.info.end_time >= began
+        assert (
+            found.data.tags.items()
+            >= {
+                "mlflow.source.git.commit": command("git", "rev-parse", "HEAD", cwd=Path()).stdout.strip(),
+                "autoencoder.dirty": "true",
+                "autoencoder.started_by": "autoencoder track",
+                "machine.device": "cpu",
+                "version.python": platform.python_version(),
+                "version.mlflow": metadata.version("mlflow"),
+            }.items()
+        )
+        assert float(found.data.tags[tracking.SECONDS]) >= 0
+        client.download_artifacts(found.info.run_id, "uncommitted.diff", ".")
+        diff = Path("uncommitted.diff").read_text()
+        assert "+changed, from https://example.org/data" in diff
+        assert "+new code" in diff
+        assert "secret" not in diff
+
+    def test_no_password_reaches_a_tag(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        follower.replay(tracking.Store(), train(UserError("no answer from https://me:secret@host")))
+        assert contents()[0]["tags"][tracking.ERROR] == "UserError: no answer from https://host"
+
     def test_a_killed_trainings_journal_without_an_end_is_a_killed_run(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         path = train()
@@ -340,6 +390,16 @@ class TestReplay:
         assert tracking.ERROR not in run["tags"]
         assert run["metrics"]["test/mse"] == [(1, 0.4), (2, 0.25)]
         assert run["metrics"]["train/step_mse"] == [(0, 0.9), (20, 0.6), (40, 0.5), (60, 0.4)]
+
+    def test_a_follower_whose_training_was_begun_again_leaves_it_to_the_next_one(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record(images)
+        path = train()
+        monkeypatch.setattr(follower.fcntl, "flock", lambda *_: path.write_text('{"began": 0}\n'))
+        follower.follow(path)
+        assert path.exists()
+        assert contents() == []
 
     def test_a_followed_training_is_completed_in_its_run(self, images: dict[str, torch.Tensor]) -> None:
         record(images)

@@ -1,5 +1,6 @@
 """Carries a training's journal to MLflow while it grows: a process of its own, which never holds the training up."""
 
+import fcntl
 import json
 import os
 import select
@@ -7,15 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from autoencoder import journal, state
-from autoencoder.tracking import Store, Tracked
+
+if TYPE_CHECKING:
+    from autoencoder.tracking import Store, Tracked
 
 SECONDS = 0.5  # between two looks at the journal
 
 
-def replay(store: Store, path: Path, writing: Callable[[], bool] = lambda: False) -> None:
+def replay(store: "Store", path: Path, writing: Callable[[], bool] = lambda: False) -> None:
     """Make `store` say what the journal at `path` says, to its end, and remove the journal.
 
     `writing` tells whether its writer is alive. Raises UserError if MLflow cannot be reached; the journal stays then.
@@ -25,7 +28,7 @@ def replay(store: Store, path: Path, writing: Callable[[], bool] = lambda: False
     Path(f"{path}.log").unlink(missing_ok=True)  # what a follower had to say; see `journal`
 
 
-def reconcile(store: Store, champion: str) -> Tracked:
+def reconcile(store: "Store", champion: str) -> "Tracked":
     """Make `store` say what the workspace's record says, and what a training said that no follower followed."""
     recorded = state.read()
     left = journal.path(recorded.key)
@@ -49,6 +52,21 @@ def entries(path: Path, writing: Callable[[], bool]) -> Iterator[list[dict[str, 
             time.sleep(SECONDS)
 
 
+def follow(path: Path) -> None:
+    """Follow the training whose journal is at `path`, one process at a time; not at all if another one began meanwhile.
+
+    A training that is killed and resumed again and again thus costs one import of MLflow at a time.
+    """
+    with path.open() as journal_file:
+        header = journal_file.readline()
+        fcntl.flock(journal_file, fcntl.LOCK_EX)
+        journal_file.seek(0)
+        if path.exists() and journal_file.readline() == header:
+            from autoencoder.tracking import Store
+
+            replay(Store(), path, _parent_lives)
+
+
 def _parent_lives() -> bool:
     """Whether the other end of this process's input is still open."""
     return not select.select([sys.stdin], [], [], 0)[0]
@@ -56,4 +74,4 @@ def _parent_lives() -> bool:
 
 if __name__ == "__main__":
     os.nice(10)  # the training comes first
-    replay(Store(), Path(sys.argv[1]), _parent_lives)
+    follow(Path(sys.argv[1]))

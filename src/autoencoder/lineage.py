@@ -60,8 +60,8 @@ def started_by() -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python, of this package, and of what trains and tracks."""
-    packages = {name: metadata.version(name) for name in ("autoencoder", "torch", "dvc", "mlflow")}
+    """The versions of Python, this package, DVC and MLflow. That of torch is among the facts of the machine."""
+    packages = {name: metadata.version(name) for name in ("autoencoder", "dvc", "mlflow")}
     return {"python": platform.python_version()} | packages
 
 

@@ -29,7 +29,7 @@ def tag() -> str:
         "isAccordionReordered": True,  # else the sections are sorted by name
         "compareRunSections": [
             _section("comparison", "Comparison"),
-            _section("images", "Reconstructions of the same test images", columns=1, cardHeight=480),
+            _section("images", "Reconstructions of the same test images", columns=1, cardHeight=400),
         ],
         "compareRunCharts": [
             _chart("comparison", "LINE", metricKey="test/mse", scaleType="log", lineSmoothness=0),
