@@ -82,6 +82,22 @@ except Exception as error:
     assert error.startswith("UserError: runtime.numerics: portable must be set before torch is imported")
 
 
+@pytest.mark.parametrize(
+    ("pretend", "reason"),
+    [
+        ('platform.machine = lambda: "aarch64"', "portable numerics are promised for x86-64 CPUs, this is aarch64"),
+        ("torch.cpu.get_capabilities = lambda: dict(avx2=False)", "portable numerics need AVX2"),
+    ],
+)
+def test_a_cpu_outside_the_promise_is_told_in_one_line_and_spared_avx2(pretend: str, reason: str) -> None:
+    before = f"import platform, torch\n{pretend}"
+    report = configured("portable", 1, before, **numerics.PORTABLE, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    (note,) = report["notes"]
+    assert note.startswith(reason)
+    assert note.endswith("outputs may differ from dvc.lock's in the last bits")
+    assert report["capability"] == "DEFAULT"
+
+
 @pytest.mark.parametrize("name", ["cuda", "mps"])
 def test_a_device_that_is_not_there_is_named_with_those_that_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
