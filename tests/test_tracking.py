@@ -11,11 +11,14 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 import torch
 from conftest import run as command
+from servers import serving
 
 from autoencoder import checkpoints, export, follower, journal, params, pipeline, records, tracking
 from autoencoder.errors import UserError
@@ -127,6 +130,7 @@ def contents() -> list[dict[str, Any]]:
                     "id": run_id,
                     "name": run.info.run_name,
                     "status": run.info.status,
+                    "duration": run.info.end_time and run.info.end_time - run.info.start_time,
                     "params": run.data.params,
                     "tags": run.data.tags,
                     "metrics": history,
@@ -150,7 +154,7 @@ class TestMirror:
         record(images)
         tracking.Store().mirror(read(), CHAMPION)
         (run,) = contents()
-        assert run["status"] == "FINISHED"
+        assert (run["status"], run["duration"]) == ("FINISHED", 0)  # nobody has seen the training
         assert run["params"] == {"seed": "42", "data.name": "digits", "train.epochs": "2"}
         assert run["metrics"] == {
             "train/mse": [(1, 0.5), (2, 0.3)],
@@ -297,6 +301,38 @@ numpy.savez("answer.npz", **model.predict(numpy.load("x.npy")))
     with torch.no_grad():
         np.testing.assert_allclose(answer["code"], model.encode(x), atol=1e-6)
         np.testing.assert_allclose(answer["reconstruction"], model(x), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_champion_is_served_with_codes_and_reconstructions_and_says_what_is_wrong_with_bad_input(
+    images: dict[str, torch.Tensor],
+) -> None:
+    record(images)
+    tracking.Store().mirror(read(), CHAMPION)
+    x = scale(images["test_images"])
+    command = ["mlflow", "models", "serve", "-m", f"models:/{tracking.REGISTERED}@{tracking.CHAMPION}"]
+    with serving([*command, "--env-manager", "local"], Path(), MLFLOW_TRACKING_URI="sqlite:///mlflow.db") as url:
+        status, answer = invoke(url, {"inputs": x.tolist()})
+        assert status == 200
+        model, _ = checkpoints.load_model()
+        with torch.no_grad():
+            np.testing.assert_allclose(answer["predictions"]["code"], model.encode(x), atol=1e-6)
+            np.testing.assert_allclose(answer["predictions"]["reconstruction"], model(x), atol=1e-6)
+        for bad in ({"inputs": x[:, :5].tolist()}, {"inputs": "seven"}, {"pictures": []}):
+            status, answer = invoke(url, bad)
+            assert 400 <= status < 500
+            assert len(answer["message"]) > 20
+
+
+def invoke(url: str, body: dict[str, Any]) -> tuple[int, Any]:
+    """The HTTP status and the answer of a served model."""
+    headers = {"Content-Type": "application/json"}
+    try:
+        with urlopen(Request(f"{url}/invocations", json.dumps(body).encode(), headers), timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        with error:
+            return error.code, json.load(error)
 
 
 def train(error: BaseException | None = None, epochs: int = 2) -> Path:

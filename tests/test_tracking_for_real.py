@@ -179,11 +179,9 @@ def test_without_a_server_track_says_in_one_line_that_nothing_is_lost_and_what_t
 def test_a_server_that_dies_in_the_middle_of_training_costs_one_line_and_no_training(
     folder: Path, team: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port, epochs = free_port(), 500
+    port, epochs = free_port(), 1000
     params = folder / "params.yaml"
-    params.write_text(
-        params.read_text().replace("epochs: 2 ", f"epochs: {epochs} ").replace("epochs: 2\n", f"epochs: {epochs}\n")
-    )
+    params.write_text(re.sub(r"epochs: \d+", f"epochs: {epochs}", params.read_text()))
     with serving(**team, port=port) as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         repro = subprocess.Popen(
@@ -203,7 +201,7 @@ def test_a_server_that_dies_in_the_middle_of_training_costs_one_line_and_no_trai
     os.killpg(repro.pid, signal.SIGCONT)
     output, _ = repro.communicate(timeout=300)
     assert repro.returncode != 0
-    assert "Nothing is lost" in only_line(output.replace("ERROR", "Error"))
+    assert "Nothing is lost" in only_line(output)
     with serving(**team, port=port) as url:
         assert re.findall(r"Running stage '(\w+)'", run("dvc", "repro", cwd=folder).stdout) == ["track"]
         run("autoencoder", "which-run", cwd=folder)

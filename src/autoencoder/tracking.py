@@ -163,7 +163,8 @@ class Store:
                 self._register(run, state, champion)
             self._mark(run)
             if run.info.status != "FINISHED":
-                self.client.set_terminated(run.info.run_id, "FINISHED")
+                ended = run.info.end_time or run.info.start_time  # how long training took is not in the record
+                self.client.set_terminated(run.info.run_id, "FINISHED", ended)
             return self._tracked(run)
 
     def which(self, state: State) -> tuple[Tracked | None, list[str]]:
