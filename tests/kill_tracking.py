@@ -21,7 +21,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 
-import test_tracking as small  # noqa: E402 (the path comes first)
+import conftest  # noqa: E402, F401 (the path comes first, and this before torch)
+import test_tracking as small  # noqa: E402
 
 from autoencoder import datasets, export, follower, tracking  # noqa: E402
 

@@ -77,6 +77,18 @@ def test_outputs_do_not_enter_the_key() -> None:
     assert pipeline.recorded(LOCK.replace("0123456789abcdef", "fedcba9876543210"))["train"].key == train.key
 
 
+def test_a_stage_that_read_what_is_no_longer_recorded_is_stale() -> None:
+    train = pipeline.Stage("train", {"data": "1"}, {}, {"model": "2"})
+    evaluate = pipeline.Stage("evaluate", {"model": "2", "code.py": "3"}, {}, {"metrics": "4"})
+    render = pipeline.Stage("render", {"model": "an earlier one", "metrics": "4"}, {}, {"figures": "5"})
+    assert pipeline.stale({"train": train, "evaluate": evaluate, "render": render}) == {"render"}
+
+
+def test_a_lock_without_some_stages_keeps_the_others() -> None:
+    assert set(pipeline.recorded(pipeline.lock_without(set()))) == set(pipeline.recorded())
+    assert set(pipeline.recorded(pipeline.lock_without({"train"}))) == set(pipeline.recorded()) - {"train"}
+
+
 @pytest.mark.parametrize("path", ["data", "params.yaml", "dvc.yaml", "dvc.lock"])
 def test_a_missing_file_is_one_clear_line(path: str) -> None:
     Path(path).unlink()

@@ -57,7 +57,7 @@ def queue(folder: Path, prefix: str) -> None:
     for _ in range(110):
         status = run("dvc", "queue", "status", cwd=folder).stdout
         if not re.search("Running|Queued", status):
-            assert status.count("Success") == len(RUNS), status
+            assert len(re.findall(f"{prefix}-.*Success", status)) == len(RUNS), status
             return
         time.sleep(10)  # asking costs seconds
     pytest.fail(status)

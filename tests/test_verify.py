@@ -122,7 +122,7 @@ def test_verify_proves_a_state_and_names_what_differs(clone, tmp_path):
     assert done.returncode == 1
     assert f"metrics/steps.csv                   {altered}  {recorded}  DIFFERENT" in done.stdout
     assert "metrics/steps.csv: first at step 0: mse 0.5 → " in done.stdout
-    assert "2 of 3 outputs are the same bytes as dvc.lock records" in done.stdout
+    assert "2 of 3 outputs are the same bytes as recorded" in done.stdout
     assert "cpu_capability" in done.stdout
     for path in (folder / "metrics/steps.csv", folder / "dvc.lock"):
         path.write_bytes(before[path])

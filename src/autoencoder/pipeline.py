@@ -85,10 +85,21 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def lock_without(name: str) -> str:
-    """The text of dvc.lock without stage `name`."""
+def stale(stages: dict[str, Stage]) -> set[str]:
+    """The names of the recorded `stages` that read something else than what is recorded for the stage that wrote it.
+
+    `dvc repro evaluate`, say, leaves figures of an earlier model on record.
+    """
+    written = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items()}
+    return {
+        name for name, stage in stages.items() if any(written.get(path, md5) != md5 for path, md5 in stage.deps.items())
+    }
+
+
+def lock_without(names: set[str]) -> str:
+    """The text of dvc.lock without the stages `names`."""
     lock = _load(LOCK, remedy="dvc repro")
-    lock["stages"].pop(name, None)
+    lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name not in names}
     text = io.StringIO()
     YAML(typ="safe", pure=True).dump(lock, text)
     return text.getvalue()

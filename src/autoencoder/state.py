@@ -37,17 +37,18 @@ class State:
 
 
 def read() -> State:
-    """The state that dvc.lock records, with its files in the workspace.
+    """The state that dvc.lock records, with its files in the workspace; what is left of earlier states is none of it.
 
     Raises UserError if an output is missing or is not the recorded one.
     """
-    stages = pipeline.recorded()
+    recorded = pipeline.recorded()
+    others = pipeline.stale(recorded) | {"track"}  # that one is being run, or says what an earlier state was told
+    stages = {name: stage for name, stage in recorded.items() if name not in others}
     if missing := {"train", "evaluate"} - set(stages):
         raise UserError(
             f"dvc.lock: expected stages train and evaluate, {', '.join(sorted(missing))} not found; dvc repro"
         )
     train = stages["train"]
-    stages.pop("track", None)  # it is being run, or says what an earlier state was told
     params = _flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
     outs = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items() if path != IMAGES}
     for path, md5 in outs.items():
@@ -62,7 +63,7 @@ def read() -> State:
         curves=journal.points(records.read_csv(records.TRAINING), records.read_csv(records.STEPS)),
         figures=figures(),
         files=sorted(Path(path) for path in outs if path.startswith("figures/")),
-        documents={"params.yaml": pipeline.PARAMS.read_text(), "dvc.lock": pipeline.lock_without("track")},
+        documents={"params.yaml": pipeline.PARAMS.read_text(), "dvc.lock": pipeline.lock_without(others)},
     )
 
 
