@@ -16,6 +16,14 @@ PIXELS = 28 * 28
 MIB = 2**20
 BATCHES = 500  # of a training on more than memory holds: enough to see its memory stand still
 
+# The peak that wait4 tells is never less than that of the process that started this one.
+TELL_PEAK = """
+import atexit
+@atexit.register
+def tell_peak():
+    print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+STAGE = "import runpy, sys; sys.argv = ['stages', 'train']; runpy.run_path('stages', run_name='__main__')"
 # Runs in a process of its own and says what it needed: peak resident memory, of which anonymous (not the file's pages,
 # which the system takes back when it wants them), and seconds per image.
 TRAIN = """
@@ -45,7 +53,7 @@ print(json.dumps({"anonymous_mib": anonymous / 1024, "images": progress.images_s
 
 def measure() -> dict[str, Any]:
     """MiB and µs by the number of images."""
-    bare, _ = peak(["-c", "import torch"])
+    bare, _ = peak("import torch")
     stage = stage_train()
     found: dict[str, Any] = {"import torch": {"peak_mib": bare}, "stage train, MNIST": {"peak_mib": stage}}
     with tempfile.TemporaryDirectory(dir=ROOT) as folder:
@@ -57,7 +65,7 @@ def measure() -> dict[str, Any]:
         ):
             path = Path(folder, f"{images}.safetensors")
             repeat_mnist(path, images) if batches > BATCHES else sparse(path, images)
-            peak_mib, answer = peak(["-c", TRAIN, str(path), str(batches)])
+            peak_mib, answer = peak(TRAIN, str(path), str(batches))
             found[name] = {"images": images, "file_mib": path.stat().st_size / MIB, "peak_mib": peak_mib}
             found[name] |= json.loads(answer)
             path.unlink()
@@ -66,16 +74,14 @@ def measure() -> dict[str, Any]:
     return found
 
 
-def peak(arguments: list[str], cwd: Path = ROOT) -> tuple[float, str]:
-    """Peak resident memory in MiB of a Python process, and what it printed."""
-    with tempfile.TemporaryFile("w+") as output:
-        process = subprocess.Popen([sys.executable, *arguments], cwd=cwd, stdout=output, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            sys.exit(f"{' '.join(arguments)[:60]}: exit status {process.returncode}")
-        output.seek(0)
-        return usage.ru_maxrss / 1024, output.read()
+def peak(program: str, *arguments: str, cwd: Path = ROOT) -> tuple[float, str]:
+    """Peak resident memory in MiB of a Python program, and what it printed."""
+    command = [sys.executable, "-c", TELL_PEAK + program, *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{program[:60]}: exit status {done.returncode}\n{done.stderr}")
+    *printed, kib = done.stdout.splitlines()
+    return int(kib) / 1024, "\n".join(printed)
 
 
 def stage_train() -> float:
@@ -85,7 +91,7 @@ def stage_train() -> float:
             Path(folder, name).symlink_to(ROOT / name)
         text = re.sub(r"epochs: \d+", "epochs: 1", (ROOT / "params.yaml").read_text())
         Path(folder, "params.yaml").write_text(text)
-        return peak(["stages", "train"], Path(folder))[0]
+        return peak(STAGE, cwd=Path(folder))[0]
 
 
 def header(images: int) -> bytes:

@@ -193,6 +193,7 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_training_of_an_edited_tree_is_reproduced_after_the_edit_is_gone(clone: Path, tmp_path: Path) -> None:
     folder = tmp_path / "clone"
     run("git", "clone", "-q", str(clone), str(folder), cwd=tmp_path)
@@ -206,7 +207,7 @@ def test_a_training_of_an_edited_tree_is_reproduced_after_the_edit_is_gone(clone
     run_id = run("autoencoder", "which-run", cwd=folder).stdout.split()[0]
     run("git", "checkout", "-q", "--force", ".", cwd=folder)
     before = snapshot(folder)
-    done = run("autoencoder", "reproduce", run_id, cwd=folder)
+    done = run("autoencoder", "reproduce", run_id, cwd=folder, timeout=600)
     assert "7 of 7 outputs are the same bytes as recorded" in done.stdout
     assert snapshot(folder) == before
     assert run("git", "worktree", "list", cwd=folder).stdout.count("\n") == 1

@@ -107,12 +107,18 @@ def test_the_first_tensor_that_differs_is_named(tmp_path):
     assert verify.first_tensor(tmp_path / "a", tmp_path / "b") == expected
 
 
+def contents(folder):
+    """All files but git's and the locks."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not {".git", ".autoencoder"} & set(path.parts)]
+    return {path: path.read_bytes() for path in files}
+
+
 @pytest.mark.slow
 def test_verify_proves_a_state_and_names_what_differs(clone, tmp_path):
     folder = tmp_path / "clone"
     run("git", "clone", "-q", str(clone), str(folder), cwd=tmp_path)
     run("dvc", "repro", "-q", "train", cwd=folder)
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts}
+    before = contents(folder)
     lock = (folder / "dvc.lock").read_text()
     altered = md5("step,epoch,mse\n0,1,0.5\n")
     recorded = pipeline.md5(folder / "metrics/steps.csv")
@@ -126,9 +132,7 @@ def test_verify_proves_a_state_and_names_what_differs(clone, tmp_path):
     assert "cpu_capability" in done.stdout
     for path in (folder / "metrics/steps.csv", folder / "dvc.lock"):
         path.write_bytes(before[path])
-    assert before == {
-        path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and ".git" not in path.parts
-    }
+    assert contents(folder) == before
 
 
 def test_an_unknown_stage_is_an_error_that_lists_the_known(clone):
