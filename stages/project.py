@@ -27,11 +27,13 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
     if done.returncode:
         raise SystemExit(done.returncode)
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
-        from autoencoder import follower, params, tracking
+        from autoencoder import follower, journal, params, pipeline, tracking
 
         store = tracking.Store()
-        if stage in ("train", "evaluate", "render"):  # the whole pipeline ends in `track`
+        if stage in ("evaluate", "render"):  # the whole pipeline ends in `track`
             follower.reconcile(store, params.load().track.champion)
+        elif stage == "train" and (told := journal.path(pipeline.recorded()["train"].key)).exists():
+            follower.replay(store, told)  # there is no evaluation of this model yet
         if not store.holds_results(run_id):
             click.echo(
                 f"nothing new: another run holds this state, and run {run_id} is deleted as soon as it is closed"
