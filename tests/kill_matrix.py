@@ -14,11 +14,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "stages")]
 
-from autoencoder import numerics, params  # noqa: E402 (the path comes first)
+from autoencoder import journal, numerics, params  # noqa: E402 (the path comes first)
 
 # How a trainer may end by each signal: a handler's status, or death before the handler is there.
 ENDS = {signal.SIGKILL: (-9,), signal.SIGINT: (130,), signal.SIGTERM: (143, -15)}
@@ -31,7 +32,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    # Followers would write to the folder after their trainers' end; killing those is tests/kill_tracking.py's.
+    with tempfile.TemporaryDirectory() as folder, mock.patch.object(journal.Journal, "_follow"):
         os.chdir(folder)
         torture(arguments.kills, random.Random(arguments.seed))  # noqa: S311 (repeatable, not secret)
 
