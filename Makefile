@@ -4,6 +4,8 @@ UV = uv==0.13.9
 VENV = .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# Where Python is told not to keep what it compiled, each of its starts takes twice as long: it may, here.
+export PYTHONDONTWRITEBYTECODE :=
 
 OFFLINE = .autoencoder/no-mirror
 BANNER = ======================================================================

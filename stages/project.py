@@ -31,7 +31,7 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
 
         store = tracking.Store()
         if stage in ("evaluate", "render"):  # the whole pipeline ends in `track`
-            follower.reconcile(store, params.load().track.champion)
+            follower.reconcile(params.load().track.champion)
         elif stage == "train" and (told := journal.path(pipeline.recorded()["train"].key)).exists():
             follower.replay(store, told)  # there is no evaluation of this model yet
         if not store.holds_results(run_id):

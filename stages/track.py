@@ -14,10 +14,10 @@ def track() -> None:
 
     champion = params.load().track.champion
 
-    from autoencoder import follower, pipeline, tracking
+    from autoencoder import follower, pipeline
     from autoencoder.files import write_atomically
 
-    run = follower.reconcile(tracking.Store(), champion)
+    run = follower.reconcile(champion)
     click.echo(run)
     if run.differs_from:
         click.echo(f"warning: another training of this state gave another model: run {run.differs_from}", err=True)

@@ -56,7 +56,7 @@ def torture(kills: int, choose: random.Random) -> None:
     small.record({name: tensor[:10].clone() for name, tensor in datasets.load("digits").items()})
     Path("exported").mkdir()
     in_a_fork(lambda: export.export(Path("exported")))
-    export.start = small.exporting(Path("exported").resolve())
+    export.begun = small.begun(Path("exported").resolve())
     in_a_fork(tracking.Store)
     shutil.copy("mlflow.db", EMPTY)
     lifetimes = [lifetime(fresh) for fresh in (False, True)]
@@ -101,7 +101,7 @@ def reset(fresh: bool) -> None:
 
 def reconcile() -> None:
     """What `track` does, with a model that was exported before."""
-    follower.reconcile(tracking.Store(), small.CHAMPION)
+    follower.reconcile(small.CHAMPION)
 
 
 def contents() -> dict[str, Any]:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -92,25 +92,19 @@ def exported(tmp_path_factory: pytest.TempPathFactory, digits: dict[str, torch.T
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         record({name: tensor[:10].clone() for name, tensor in digits.items()})
-        export.wait(export.start(folder))
+        with export.begun() as program:
+            shutil.copytree(program(), folder, dirs_exist_ok=True)
     return folder
 
 
-def exporting(exported: Path) -> Callable[[Path], subprocess.Popen[bytes]]:
-    """An `export.start` that copies what was exported before."""
-
-    def start(folder: Path) -> subprocess.Popen[bytes]:
-        for name in (export.PROGRAM, export.EXAMPLE, export.ABOUT):
-            shutil.copy(exported / name, folder / name)
-        with subprocess.Popen(["true"]) as process:
-            return process
-
-    return start
+def begun(exported: Path) -> Callable[[], AbstractContextManager[Callable[[], Path]]]:
+    """An `export.begun` for a model that was exported before."""
+    return lambda: nullcontext(lambda: exported)
 
 
 @pytest.fixture
 def quick_export(monkeypatch: pytest.MonkeyPatch, exported: Path) -> None:
-    monkeypatch.setattr(export, "start", exporting(exported))
+    monkeypatch.setattr(export, "begun", begun(exported))
 
 
 def contents() -> list[dict[str, Any]]:
@@ -152,7 +146,7 @@ def contents() -> list[dict[str, Any]]:
 class TestMirror:
     def test_a_run_holds_all_that_is_recorded(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         (run,) = contents()
         assert (run["status"], run["duration"]) == ("FINISHED", 0)  # nobody has seen the training
         assert run["params"] == {"seed": "42", "data.name": "digits", "train.epochs": "2"}
@@ -173,15 +167,15 @@ class TestMirror:
 
     def test_mirroring_again_changes_nothing(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         before = contents()
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         assert contents() == before
 
     def test_going_back_to_a_state_goes_back_to_its_run(self, images: dict[str, torch.Tensor]) -> None:
         for seed in (1, 2, 1):
             record(images, seed=seed)
-            tracking.Store().mirror(read(), CHAMPION)
+            follower.reconcile(CHAMPION)
         first, second = contents()
         assert (first["params"]["seed"], second["params"]["seed"]) == ("1", "2")
         assert tracking.CURRENT in first["tags"]
@@ -189,10 +183,10 @@ class TestMirror:
 
     def test_another_drawing_is_no_other_state(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         (before,) = contents()
         record(images, render=5)
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         (after,) = contents()
         assert after["id"] == before["id"]
         assert after["tags"]["render.examples"] == "5"
@@ -235,7 +229,7 @@ class TestMirror:
             for name in CHANGES:
                 patch.setattr(tracking.MlflowClient, name, counted(getattr(tracking.MlflowClient, name)))
             try:
-                tracking.Store().mirror(read(), CHAMPION)
+                follower.reconcile(CHAMPION)
             except KeyboardInterrupt:
                 return []
         runs = contents()
@@ -284,7 +278,7 @@ CHANGES = [
 @pytest.mark.slow
 def test_the_model_answers_in_a_process_without_this_project(images: dict[str, torch.Tensor]) -> None:
     record(images)
-    tracking.Store().mirror(read(), CHAMPION)
+    follower.reconcile(CHAMPION)
     x = scale(images["test_images"])
     np.save("x.npy", x.numpy())
     program = f"""
@@ -308,7 +302,7 @@ def test_the_champion_is_served_with_codes_and_reconstructions_and_says_what_is_
     images: dict[str, torch.Tensor],
 ) -> None:
     record(images)
-    tracking.Store().mirror(read(), CHAMPION)
+    follower.reconcile(CHAMPION)
     x = scale(images["test_images"])
     command = ["mlflow", "models", "serve", "-m", f"models:/{tracking.REGISTERED}@{tracking.CHAMPION}"]
     with serving([*command, "--env-manager", "local"], Path(), MLFLOW_TRACKING_URI="sqlite:///mlflow.db") as url:
@@ -381,7 +375,7 @@ class TestReplay:
         path = train()
         began = json.loads(path.read_text().splitlines()[0])["began"]
         follower.replay(tracking.Store(), path)
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
         (found,) = client.search_runs(["1"])
         assert found.info.start_time == began
@@ -440,7 +434,7 @@ class TestReplay:
     def test_a_followed_training_is_completed_in_its_run(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         follower.replay(tracking.Store(), train())
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         (run,) = contents()
         assert run["metrics"]["train/mse"] == [(1, 0.5), (2, 0.3)]
         assert len(run["outputs"]) == 1
@@ -449,10 +443,10 @@ class TestReplay:
     def test_the_same_model_again_is_noted_as_reproduced(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         follower.replay(tracking.Store(), train())
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         (before,) = contents()
         follower.replay(tracking.Store(), train())
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         (after,) = contents()
         assert after["tags"].pop(tracking.REPRODUCED).startswith("bit for bit")
         assert after == before
@@ -472,10 +466,10 @@ class TestReplay:
     ) -> None:
         record(images)
         follower.replay(tracking.Store(), train())
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         record(images, weights=1)
         follower.replay(tracking.Store(), train())
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         first, second = contents()
         assert first["tags"][tracking.DIFFERS] == second["id"]
         assert second["tags"][tracking.DIFFERS] == first["id"]
@@ -505,7 +499,7 @@ class TestRegistry:
         for seed, mse in ((1, 0.3), (2, 0.4), (3, 0.2), (4, 0.1)):
             monkeypatch.setitem(EVALUATION, "test", {"mse": mse})
             record(images if seed < 4 else {name: tensor[1:] for name, tensor in images.items()}, seed=seed)
-            ids.append(tracking.Store().mirror(read(), CHAMPION).run_id)
+            ids.append(follower.reconcile(CHAMPION).run_id)
             assert self.champion() == ids[2 if seed > 2 else 0]
 
     def test_a_run_of_the_workspaces_state_is_found_with_what_it_lacks(self, images: dict[str, torch.Tensor]) -> None:
@@ -515,5 +509,5 @@ class TestRegistry:
         run, lacking = tracking.Store().which(read())
         assert run is not None
         assert set(lacking) == {"tags", "files", "figures", "model"}
-        tracking.Store().mirror(read(), CHAMPION)
+        follower.reconcile(CHAMPION)
         assert tracking.Store().which(read())[1] == []

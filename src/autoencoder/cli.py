@@ -24,11 +24,11 @@ def main() -> None:
 @click.option("--all", "everything", is_flag=True, help="Track every commit and DVC experiment before the workspace.")
 def track(everything: bool) -> None:
     """Make the MLflow store say what the workspace's results say, whatever happened to it before."""
-    from autoencoder import follower, history, params, tracking
+    from autoencoder import follower, history, params
 
     for commit in history.states() if everything else []:
         click.echo(history.track(commit) or f"{commit[:7]}: tracked")
-    click.echo(follower.reconcile(tracking.Store(), params.load().track.champion))
+    click.echo(follower.reconcile(params.load().track.champion))
 
 
 @main.command()

@@ -3,10 +3,14 @@
 Exporting costs seconds of imports, so it runs in a process of its own, beside whatever else there is to do.
 """
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from autoencoder.errors import UserError
@@ -17,17 +21,29 @@ EXAMPLE = "example.npy"
 EXAMPLES = 2  # with one, torch.export would fix the size of the batch
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
-    """Begin to export models/autoencoder.safetensors to `folder`: see `export`."""
+@contextmanager
+def begun() -> Iterator[Callable[[], Path]]:
+    """Begin to export models/autoencoder.safetensors; call the value to wait for the folder of `export`.
+
+    Whoever leaves without asking for it ends the export. The call raises UserError if it failed; it has printed why.
+    """
     source = str(Path(__file__).parent.parent)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
-    return subprocess.Popen([sys.executable, "-m", "autoencoder.export", str(folder)], env=environment)
+    with tempfile.TemporaryDirectory() as folder:
+        process = subprocess.Popen([sys.executable, "-m", "autoencoder.export", folder], env=environment)
 
+        def exported() -> Path:
+            if process.wait():
+                raise UserError(
+                    f"the model could not be exported: exit status {process.returncode}; see the lines above"
+                )
+            return Path(folder)
 
-def wait(process: subprocess.Popen[bytes]) -> None:
-    """Wait until the export is complete. Raises UserError if it failed; it has printed why."""
-    if process.wait():
-        raise UserError(f"the model could not be exported: exit status {process.returncode}; see the lines above")
+        try:
+            yield exported
+        finally:
+            process.kill()
+            process.wait()
 
 
 def export(folder: Path) -> None:
@@ -61,4 +77,6 @@ def export(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()
     export(Path(sys.argv[1]))
+    os._exit(0)  # to tidy torch's objects up, now or before, takes a second

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoencoder import journal, state
+from autoencoder import export, journal, state
 
 if TYPE_CHECKING:
     from autoencoder.tracking import Store, Tracked
@@ -28,13 +28,20 @@ def replay(store: "Store", path: Path, writing: Callable[[], bool] = lambda: Fal
     Path(f"{path}.log").unlink(missing_ok=True)  # what a follower had to say; see `journal`
 
 
-def reconcile(store: "Store", champion: str) -> "Tracked":
-    """Make `store` say what the workspace's record says, and what a training said that no follower followed."""
-    recorded = state.read()
-    left = journal.path(recorded.key)
-    if left.exists():
-        replay(store, left)
-    return store.mirror(recorded, champion)
+def reconcile(champion: str) -> "Tracked":
+    """Make the store say what the workspace's record says, and what a training said that no follower followed.
+
+    `champion` is the figure by which models are ranked. Raises UserError if something of the record is missing, or the
+    store cannot be reached.
+    """
+    with export.begun() as exported:  # whether it is missing or not: MLflow takes as long to tell
+        from autoencoder.tracking import Store
+
+        recorded, store = state.read(), Store()
+        left = journal.path(recorded.key)
+        if left.exists():
+            replay(store, left)
+        return store.mirror(recorded, champion, exported)
 
 
 def entries(path: Path, writing: Callable[[], bool]) -> Iterator[list[dict[str, Any]]]:

@@ -4,6 +4,7 @@
 oneDNN otherwise choose by the CPU they find. `fast` leaves torch as it is.
 """
 
+import gc
 import os
 import platform
 import sys
@@ -41,8 +42,11 @@ def configure(runtime: Runtime) -> list[str]:
         raise UserError("runtime.numerics: portable must be set before torch is imported; start a new process")
     os.environ.update(profile)
 
+    gc.disable()  # going through torch's objects while they are made, and at the exit, is a quarter of a short program
     import torch
 
+    gc.freeze()
+    gc.enable()
     torch.set_num_threads(runtime.threads)
     if runtime.numerics == "portable":
         if torch.cuda.is_available():

@@ -6,7 +6,6 @@ all that could make the rest of the training another one.
 """
 
 import fcntl
-import gc
 import hashlib
 import json
 import os
@@ -113,7 +112,6 @@ class Keeper:
             self._wait()
             if not self.failed:
                 self.say(f"stopped after {self.training.batches_seen:,} batches; `dvc repro` goes on from there")
-            gc.freeze()  # else Python goes through all of torch's objects at its exit, which takes half a second
             raise SystemExit(128 + self.signal)
         due = time.monotonic() - self.kept_at >= (EPOCH_SECONDS if epoch_finished else SECONDS)
         if due and (self.writing is None or self.writing.done()):

@@ -13,7 +13,7 @@ import socket
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -140,24 +140,23 @@ class Store:
             MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
             unfinished.rename(path)
 
-    def mirror(self, state: State, champion: str) -> Tracked:
+    def mirror(self, state: State, champion: str, exported: Callable[[], Path]) -> Tracked:
         """Make the store say what `state` says, and return its run. What it says already is left alone.
 
         The model with the lowest `champion`, one of the state's figures, among those of its dataset is the champion.
+        `exported` gives the folder with the model's program (see `export`).
         """
         with self.lock(state.key), tempfile.TemporaryDirectory() as scratch, self._errors():
             run = self._run(state) or self._create(state.key, state.params)
             missing = self._missing(run, state)
-            program = export.start(Path(scratch)) if missing["model"] else None
             self._log_dataset(run, state)
             self._log_parameters(run, missing)
             self._log_points(run, missing["curves"])
             if str(pipeline.LOCK) in missing["files"]:  # also when another commit's code drew the figures of this model
                 self._log_lineage(run)
             self._log_files(run, state, missing["files"], Path(scratch))
-            if program:
-                export.wait(program)
-                self._log_model(run, Path(scratch))
+            if missing["model"]:
+                self._log_model(run, exported(), Path(scratch))
             self._log_figures(run, state, missing["figures"])
             with self.lock("registry"):
                 self._register(run, state, champion)
@@ -451,14 +450,14 @@ class Store:
         outputs = self.client.get_run(run.info.run_id).outputs
         return [model.model_id for model in outputs.model_outputs] if outputs else []
 
-    def _log_model(self, run: Run, folder: Path) -> None:
+    def _log_model(self, run: Run, exported: Path, scratch: Path) -> None:
         """Log the exported program. It becomes the run's output last: a model cut short is none, and stays unseen."""
         experiment, run_id = run.info.experiment_id, run.info.run_id
         for model in self.client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
             self.client.delete_logged_model(model.model_id)
         model = self.client.create_logged_model(experiment, "autoencoder", run_id, params=run.data.params)
-        save_model(folder, folder / "model", Model(run_id=run_id, model_id=model.model_id))
-        self.client.log_model_artifacts(model.model_id, str(folder / "model"))
+        save_model(exported, scratch / "model", Model(run_id=run_id, model_id=model.model_id))
+        self.client.log_model_artifacts(model.model_id, str(scratch / "model"))
         self.client.finalize_logged_model(model.model_id, "READY")
         self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
 
