@@ -107,7 +107,7 @@ def lock_without(names: set[str]) -> str:
 
 def _load(path: Path, text: str | None = None, *, remedy: str) -> dict[str, Any]:
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text() if text is None else text)
+        content = YAML(typ="safe").load(path.read_text() if text is None else text)
     except FileNotFoundError:
         raise UserError(f"{path}: not found in {Path.cwd()}; {remedy}") from None
     except YAMLError as error:
