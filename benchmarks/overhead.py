@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from operator import truediv
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,12 +26,17 @@ def measure(repeat: int) -> dict[str, Any]:
         clone, empty = Path(folder, "clone"), Path(folder, "empty")
         prepare(clone)
         prepare_empty(empty)
-        edits = [edit(clone, rate) for rate in (0.03, 0.033, 0.036)[:repeat]]
         alternating = [
-            (seconds(torch_import), seconds([DVC, "repro"], clone), seconds([DVC, "repro"], empty))
-            for _ in range(repeat)
+            (
+                seconds(torch_import),
+                edit(clone, 0.03 + 0.003 * number),
+                seconds(torch_import),
+                seconds([DVC, "repro"], clone),
+                seconds([DVC, "repro"], empty),
+            )
+            for number in range(repeat)
         ]
-    bare_torch, nothing, empty_project = (median(times) for times in zip(*alternating, strict=True))
+    before, edits, after, nothing, empty_project = zip(*alternating, strict=True)
     stages = str(ROOT / "stages")
     programs = [[AUTOENCODER], *([AUTOENCODER, name] for name in COMMANDS)]
     programs += [[sys.executable, stages], *([sys.executable, stages, name] for name in STAGES)]
@@ -42,12 +48,14 @@ def measure(repeat: int) -> dict[str, Any]:
         for p in programs
     }
     return {
-        "import torch": bare_torch,
+        "import torch": median(before + after),
         "edit of train.learning_rate, without the training": median(edits),
-        "edit / import torch": median(edits) / bare_torch,
-        "nothing to do": nothing,
-        "nothing to do, empty DVC project": empty_project,
-        "nothing to do / empty": nothing / empty_project,
+        "edit / import torch": median(
+            2 * edit / (first + second) for edit, first, second in zip(edits, before, after, strict=True)
+        ),
+        "nothing to do": median(nothing),
+        "nothing to do, empty DVC project": median(empty_project),
+        "nothing to do / empty": median(map(truediv, nothing, empty_project)),
         "bare click --help": bare,
         "slowest --help": max(helps, key=helps.__getitem__),
         "slowest --help, more than bare click": max(helps.values()) - bare,

@@ -42,11 +42,11 @@ def configure(runtime: Runtime) -> list[str]:
         raise UserError("runtime.numerics: portable must be set before torch is imported; start a new process")
     os.environ.update(profile)
 
-    gc.disable()  # going through torch's objects while they are made, and at the exit, is a quarter of a short program
+    if "torch" not in sys.modules:
+        _load_torch()
+
     import torch
 
-    gc.freeze()
-    gc.enable()
     torch.set_num_threads(runtime.threads)
     if runtime.numerics == "portable":
         if torch.cuda.is_available():
@@ -55,6 +55,15 @@ def configure(runtime: Runtime) -> list[str]:
             os.environ["ATEN_CPU_CAPABILITY"] = "default"  # AVX2's kernels would end the process: ATen takes our word
             notes.append(f"{outside}: outputs may differ from dvc.lock's in the last bits")
     return notes
+
+
+def _load_torch() -> None:
+    """Import torch without the collector: to go through its objects is a quarter of what a short program takes."""
+    gc.disable()
+    import torch  # noqa: F401
+
+    gc.freeze()  # at the exit, too
+    gc.enable()
 
 
 def outside_the_promise() -> str | None:
