@@ -19,7 +19,7 @@ from autoencoder.models import LinearAutoencoder, scale
 
 # Images that are gathered at a time (a batch at least), and seconds after which a slow model's losses are looked at all
 # the same. The hot loop in between never waits for the device. Neither number changes a result.
-CHUNK_IMAGES = 1_600
+CHUNK_IMAGES = 640
 CHUNK_SECONDS = 0.25
 TEST_BATCH = 1_000
 
@@ -271,20 +271,22 @@ def linear_sgd(model: LinearAutoencoder, optimizer: SGD) -> Learn:
     momentum, learning_rate = optimizer.momentum, optimizer.learning_rate
 
     @cache  # an epoch's last batch may be shorter than the others
-    def buffers(batch: int) -> list[Tensor]:
-        return [encoder.new_empty(batch, size) for size in (len(encoder), len(decoder), len(encoder))]
+    def buffers(batch: int) -> tuple[Tensor, ...]:
+        code, error, error_of_code = (encoder.new_empty(batch, n) for n in (len(encoder), len(decoder), len(encoder)))
+        return code, error, error_of_code, error.T, error_of_code.T, error.flatten()
+
+    encoder_t, decoder_t = encoder.T, decoder.T  # here and above: to make a view takes as long as a small operation
 
     def learn(x: Float[Tensor, "batch input"]) -> Float[Tensor, ""]:
-        code, error, error_of_code = buffers(len(x))
-        c = 2 / error.numel()
-        torch.mm(x, encoder.T, out=code)
-        torch.mm(code, decoder.T, out=error).sub_(x)
+        code, error, error_of_code, error_t, error_of_code_t, errors = buffers(len(x))
+        c = 2 / len(errors)
+        torch.mm(x, encoder_t, out=code)
+        torch.mm(code, decoder_t, out=error).sub_(x)
         torch.mm(error, decoder, out=error_of_code)
-        decoder_velocity.addmm_(error.T, code, beta=momentum, alpha=c)
-        encoder_velocity.addmm_(error_of_code.T, x, beta=momentum, alpha=c)
+        decoder_velocity.addmm_(error_t, code, beta=momentum, alpha=c)
+        encoder_velocity.addmm_(error_of_code_t, x, beta=momentum, alpha=c)
         decoder.add_(decoder_velocity, alpha=-learning_rate)
         encoder.add_(encoder_velocity, alpha=-learning_rate)
-        errors = error.flatten()
         return torch.dot(errors, errors).div_(len(errors))  # half the time of error.square().mean()
 
     return learn
