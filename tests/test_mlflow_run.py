@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import run
+from mlflow.entities import Run
 
 from autoencoder import tracking
 
@@ -15,22 +16,38 @@ pytestmark = [  # MLflow's own
 ]
 
 
-def runs(folder: Path) -> list[str]:
+@pytest.fixture(scope="module")
+def folder(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with an empty store."""
+    copy = tmp_path_factory.mktemp("mlflow") / "clone"
+    shutil.copytree(clone, copy, ignore=shutil.ignore_patterns("mlflow.db", "mlruns"))
+    run("git", "checkout", "-qf", "main", "--", ".", cwd=copy)
+    return copy
+
+
+def runs(folder: Path) -> dict[str, Run]:
     client = tracking.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
-    return [run.info.run_id for run in client.search_runs(everywhere)]
+    return {run.info.run_id: run for run in client.search_runs(everywhere)}
 
 
-def test_the_run_of_mlflow_run_is_the_run_of_the_state(clone: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(clone, tmp_path / "clone", ignore=shutil.ignore_patterns("mlflow.db", "mlruns"))
-    run("git", "checkout", "-qf", "main", "--", ".", cwd=folder)
+def test_the_run_of_mlflow_run_is_the_run_of_the_state(folder: Path) -> None:
     run("mlflow", "run", ".", "--env-manager", "local", cwd=folder)
     (run_id,) = runs(folder)
     assert run_id in run("autoencoder", "which-run", cwd=folder).stdout
     done = run("mlflow", "run", ".", "--env-manager", "local", cwd=folder)
     assert "nothing new" in done.stdout
     for _ in range(300):  # the empty run is deleted after MLflow has closed it
-        if runs(folder) == [run_id]:
+        if list(runs(folder)) == [run_id]:
             return
         time.sleep(0.2)
-    pytest.fail(f"expected the run {run_id} alone, found {runs(folder)}")
+    pytest.fail(f"expected the run {run_id} alone, found {list(runs(folder))}")
+
+
+def test_a_run_of_train_alone_ends_with_its_curves(folder: Path) -> None:
+    before = runs(folder)
+    run("mlflow", "run", ".", "--env-manager", "local", "-e", "train", "-P", "seed=7", cwd=folder)
+    (new,) = (found for run_id, found in runs(folder).items() if run_id not in before)
+    assert new.info.status == "FINISHED"
+    assert new.data.params["seed"] == "7"
+    assert {"train/mse", "test/mse", "train/step_mse"} <= set(new.data.metrics)
