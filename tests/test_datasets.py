@@ -107,8 +107,9 @@ def test_without_a_network_each_address_is_named_with_its_reason(
 
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
     with pytest.raises(datasets.NoMirrorError) as caught:
-        datasets.load(name, "http://127.0.0.1:1")
+        datasets.load(name, "http://me:secret@127.0.0.1:1")
     message = str(caught.value)
+    assert "secret" not in message
     positions = [message.index(f"://{host}/") for host in hosts]
     assert positions == sorted(positions)
     assert message.count("(no route for http") == len(hosts)

@@ -30,8 +30,8 @@ def test_the_store_is_the_databases_of_the_repository_also_in_an_experiments_cop
         ("write to me@example.org", "write to me@example.org"),
     ],
 )
-def test_passwords_are_left_out(text: str, expected: str) -> None:
-    assert server.without_passwords(text) == expected
+def test_passwords_are_left_out_of_what_a_user_is_told(text: str, expected: str) -> None:
+    assert str(UserError(text)) == expected
 
 
 def test_the_servers_arguments_hold_no_password(monkeypatch: pytest.MonkeyPatch) -> None:

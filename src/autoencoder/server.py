@@ -1,7 +1,6 @@
 """Where the MLflow store is, and MLflow's own server on it, for a browser. Knows no mlflow: the server is a process."""
 
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -25,18 +24,13 @@ def uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
 
 
-def without_passwords(text: str) -> str:
-    """`text` with the user and the password left out of every address in it."""
-    return re.sub(r"(?<=password=)[^&\s]+", "…", re.sub(r"//[^/\s]*@", "//", text))
-
-
 def command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
     """The arguments and environment of MLflow's server on the store. It answers requests for its own names alone.
 
     Raises UserError if the store is a server itself, or if `host` can be reached by others and no password is set.
     """
     if uri().startswith("http"):
-        raise UserError(f"MLFLOW_TRACKING_URI is a server: open {without_passwords(uri())} in a browser")
+        raise UserError(f"MLFLOW_TRACKING_URI is a server: open {uri()} in a browser")
     arguments = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]
     if host not in LOOPBACK:
         if missing := [name for name in AUTHENTICATION if not os.environ.get(name)]:

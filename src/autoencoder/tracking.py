@@ -27,7 +27,7 @@ from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from autoencoder import export, journal, lineage, pipeline, server, view
-from autoencoder.errors import UserError
+from autoencoder.errors import UserError, without_passwords
 from autoencoder.journal import Point
 from autoencoder.state import IMAGES, State, defining
 
@@ -191,7 +191,7 @@ class Store:
                 if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                     raise
                 raise UserError(
-                    f"run {run_id}: not found in MLflow store {server.without_passwords(self.uri)}; "
+                    f"run {run_id}: not found in MLflow store {self.uri}; "
                     "`autoencoder which-run` prints that of the workspace"
                 ) from None
             if KEY not in run.data.tags or COMMIT not in run.data.tags:
@@ -214,7 +214,7 @@ class Store:
             )
 
     def _tracked(self, run: Run) -> Tracked:
-        ui = server.without_passwords(self.uri) if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        ui = without_passwords(self.uri) if self.uri.startswith("http") else "http://127.0.0.1:5000"
         return Tracked(
             run.info.run_id,
             str(run.info.run_name),
@@ -256,7 +256,7 @@ class Store:
             self._log_points(run, self._missing_points(run, points))
             end = next((entry for entry in batch if "status" in entry), end)
         names = {"model_md5": MODEL_MD5, "error": ERROR, "seconds": SECONDS}
-        tags = [RunTag(tag, server.without_passwords(str(end[name]))) for name, tag in names.items() if name in end]
+        tags = [RunTag(tag, without_passwords(str(end[name]))) for name, tag in names.items() if name in end]
         self.client.log_batch(run_id, tags=tags)
         self.client.set_terminated(run_id, end["status"], end["ended"])
 
@@ -305,8 +305,7 @@ class Store:
         except (MlflowException, SQLAlchemyError, RequestException) as error:
             line = f"MLflow store {self.uri}: {error}".partition("\n")[0]
             raise UserError(
-                f"{server.without_passwords(line)}. Nothing is lost: the results are in the workspace. "
-                "Type `dvc repro` when the store is back"
+                f"{line}. Nothing is lost: the results are in the workspace. Type `dvc repro` when the store is back"
             ) from None
 
     def _runs(self, key: str) -> dict[str | None, Run]:
@@ -338,7 +337,7 @@ class Store:
         if not (commit := lineage.commit()):
             return
         if diff := lineage.diff():
-            told = server.without_passwords(diff.decode("latin-1")).encode("latin-1")  # it may have any encoding
+            told = without_passwords(diff.decode("latin-1")).encode("latin-1")  # it may have any encoding
             with tempfile.TemporaryDirectory() as folder:
                 (Path(folder) / CHANGES).write_bytes(told)
                 self.client.log_artifact(run.info.run_id, str(Path(folder) / CHANGES))
