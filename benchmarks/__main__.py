@@ -42,7 +42,7 @@ def main(names: tuple[str, ...], epochs: int) -> None:
         "noise": (lambda: noise.measure(epochs), noise.table),
         "scaling": (scaling.measure, scaling.table),
         "memory": (memory.measure, memory.table),
-        "resume": (lambda: resume.measure(4 * epochs), resume.table),
+        "resume": (lambda: resume.measure(2 * epochs), resume.table),
         "overhead": (lambda: overhead.measure(3), overhead.table),
     }
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

@@ -27,16 +27,12 @@ def measure(repeat: int) -> dict[str, Any]:
         prepare(clone)
         prepare_empty(empty)
         alternating = [
-            (
-                seconds(torch_import),
-                edit(clone, 0.03 + 0.003 * number),
-                seconds(torch_import),
-                seconds([DVC, "repro"], clone),
-                seconds([DVC, "repro"], empty),
-            )
+            (seconds(torch_import), edit(clone, 0.03 + 0.003 * number), seconds(torch_import))
             for number in range(repeat)
         ]
-    before, edits, after, nothing, empty_project = zip(*alternating, strict=True)
+        pairs = [(seconds([DVC, "repro"], clone), seconds([DVC, "repro"], empty)) for _ in range(3 * repeat)]
+    before, edits, after = zip(*alternating, strict=True)
+    nothing, empty_project = zip(*pairs, strict=True)
     stages = str(ROOT / "stages")
     programs = [[AUTOENCODER], *([AUTOENCODER, name] for name in COMMANDS)]
     programs += [[sys.executable, stages], *([sys.executable, stages, name] for name in STAGES)]

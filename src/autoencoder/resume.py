@@ -30,9 +30,9 @@ FOLDER = Path(".autoencoder/resume")
 LOCK = Path(".autoencoder/train.lock")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# Between two states. Training looks at the clock every 0.25 s, so that no state is older than a second. The end of an
-# epoch is kept too, unless epochs follow one another faster than this.
-SECONDS = 0.5
+# No state is to become older than the first while training goes on. The end of an epoch is kept too, unless the last
+# state is younger than the second.
+SECONDS = 0.95
 EPOCH_SECONDS = 0.1
 
 
@@ -73,7 +73,7 @@ class Keeper:
         self.signal = 0
 
     def __enter__(self) -> "Keeper":
-        self.kept_at = time.monotonic()
+        self.kept_at = self.looked_at = time.monotonic()
         self.handlers = {number: signal.signal(number, self._remember) for number in SIGNALS}
         return self
 
@@ -113,7 +113,10 @@ class Keeper:
             if not self.failed:
                 self.say(f"stopped after {self.training.batches_seen:,} batches; `dvc repro` goes on from there")
             raise SystemExit(128 + self.signal)
-        due = time.monotonic() - self.kept_at >= (EPOCH_SECONDS if epoch_finished else SECONDS)
+        now = time.monotonic()
+        until_next_look, self.looked_at = now - self.looked_at, now  # if it takes as long as the last time
+        age = now - self.kept_at
+        due = age + until_next_look >= SECONDS or (epoch_finished and age >= EPOCH_SECONDS)
         if due and (self.writing is None or self.writing.done()):
             self._wait()
             self._write_in_background()
