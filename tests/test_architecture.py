@@ -143,10 +143,17 @@ def test_the_library_does_not_import_stages() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_depends_on_exactly_the_modules_that_it_imports(stage: str) -> None:
     sources = trees()
-    expected = needed("stages/__main__.py", sources) | needed(f"stages/{stage}.py", sources)
+    mirrored = STAGES if stage == "track" else [stage]
+    expected = needed("stages/__main__.py", sources).union(*(needed(f"stages/{name}.py", sources) for name in mirrored))
     deps = DVC["stages"][stage]["deps"]
     assert {dep for dep in deps if dep.endswith(".py")} == expected
     assert deps == sorted(deps)
+
+
+def test_track_depends_on_all_that_any_stage_depends_on() -> None:
+    for stage in DVC["stages"].values():
+        assert set(stage["deps"]) <= set(DVC["stages"]["track"]["deps"])
+    assert set(DVC["stages"]["track"]["params"]) == set(PARAMS)
 
 
 def test_lazy_and_indirect_imports_are_seen() -> None:
@@ -161,7 +168,7 @@ def test_lazy_and_indirect_imports_are_seen() -> None:
     assert needed("stages/a.py", sources) == set(sources) - {"src/autoencoder/unused.py"}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", sorted({*STAGES} - {"track"}))
 def test_a_stage_depends_on_exactly_the_params_that_it_reads(stage: str) -> None:
     source = (ROOT / "stages" / f"{stage}.py").read_text()
     read = set(re.findall(r"(?:settings|params\.load\(\))\.(\w+(?:\.\w+)?)", source))
@@ -175,8 +182,9 @@ def test_a_stage_depends_on_exactly_the_params_that_it_reads(stage: str) -> None
 
 
 def test_every_section_of_params_yaml_is_a_param_of_a_stage() -> None:
-    declared = {name.partition(".")[0] for stage in DVC["stages"].values() for name in stage.get("params", [])}
-    assert declared == set(PARAMS)
+    declared = {name.partition(".")[0] for stage in STAGES for name in DVC["stages"][stage].get("params", [])}
+    others = {name.partition(".")[0] for stage in {*STAGES} - {"track"} for name in DVC["stages"][stage]["params"]}
+    assert declared == others | {"track"} == set(PARAMS)
 
 
 def test_all_that_a_stage_writes_is_read_by_another_and_nothing_else() -> None:

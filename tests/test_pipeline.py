@@ -116,6 +116,19 @@ def test_going_back_to_params_that_were_run_restores_their_results(
     assert repository.contents() == first
 
 
+def test_a_state_that_differs_in_its_code_alone_is_tracked_as_well(
+    repository: Repository, first: dict[str, bytes]
+) -> None:
+    path = repository.folder / "src/autoencoder/graph.py"
+    code = path.read_text()
+    path.write_text(f"{code}# another training key\n")
+    assert repository.repro() == dict.fromkeys(ALL, "skipped") | {"train": "run", "track": "run"}
+    assert repository.contents() == first
+    run("autoencoder", "which-run", cwd=repository.folder)
+    path.write_text(code)
+    repository.repro()
+
+
 def test_a_failed_edit_loses_nothing(repository: Repository, first: dict[str, bytes]) -> None:
     repository.edit("learning_rate: 0.03162277660168379", "learning_rate: 1000")
     output = repository.dvc("repro", check=False)
