@@ -1,7 +1,7 @@
 """Training that survives a kill: its newest state on disk, and one trainer at a time in a workspace.
 
 A state is written beside its place, flushed and renamed (see `files`), with a checksum. Two generations are kept, so
-that a damaged file costs half a second of work. They lie in a git-ignored folder that DVC knows nothing of, named by
+that a damaged file costs a second of work. They lie in a git-ignored folder that DVC knows nothing of, named by
 all that could make the rest of the training another one.
 """
 
