@@ -63,8 +63,8 @@ def verify_(names: tuple[str, ...]) -> None:
     from autoencoder import pipeline, state, verify
     from autoencoder.errors import UserError
 
-    stages = pipeline.recorded()
-    known = [name for name in verify.in_order(stages) if name != "track"]
+    stages = {name: stage for name, stage in pipeline.recorded().items() if name != "track"}  # no results of its own
+    known = verify.in_order(stages)
     if unknown := set(names) - set(known):
         raise UserError(f"--stage: expected {', '.join(known)}, found {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory() as folder:

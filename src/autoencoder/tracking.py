@@ -401,7 +401,8 @@ class Store:
             source = json.dumps({"uri": IMAGES, "md5": state.data_md5})
             dataset = Dataset(state.params["data.name"], state.data_md5, "dvc", source)
             tags = [InputTag("mlflow.data.context", "training")]
-            self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
+            with self.lock("datasets"):  # two first runs on the same data would both make MLflow's entry for it
+                self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
 
     def _log_points(self, run: Run, points: dict[tuple[str, int], Point]) -> None:
         now = journal.now()
