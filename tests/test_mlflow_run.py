@@ -51,3 +51,14 @@ def test_a_run_of_train_alone_ends_with_its_curves(folder: Path) -> None:
     assert new.info.status == "FINISHED"
     assert new.data.params["seed"] == "7"
     assert {"train/mse", "test/mse", "train/step_mse"} <= set(new.data.metrics)
+
+
+@pytest.mark.slow
+def test_the_environment_of_mlflow_is_enough(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has what requirements.lock names and not this project, which the stages find beside them."""
+    monkeypatch.setenv("MLFLOW_ENV_ROOT", str(tmp_path))
+    before = runs(folder)
+    run("mlflow", "run", ".", "--env-manager", "uv", "-P", "seed=8", cwd=folder)
+    (new,) = (found for run_id, found in runs(folder).items() if run_id not in before)
+    assert new.info.status == "FINISHED"
+    assert new.info.run_id in run("autoencoder", "which-run", cwd=folder).stdout

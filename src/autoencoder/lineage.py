@@ -60,9 +60,8 @@ def started_by() -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python, this package, DVC and MLflow. That of torch is among the facts of the machine."""
-    packages = {name: metadata.version(name) for name in ("autoencoder", "dvc", "mlflow")}
-    return {"python": platform.python_version()} | packages
+    """The versions of Python, DVC and MLflow. That of torch is among the facts of the machine."""
+    return {"python": platform.python_version(), "dvc": metadata.version("dvc"), "mlflow": metadata.version("mlflow")}
 
 
 def packages() -> dict[str, str]:
