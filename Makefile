@@ -27,7 +27,7 @@ setup: $(VENV)/installed
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"expected python3 >= 3.11, found {sys.version.split()[0]}; set PYTHON=…")'
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
 	uv pip install --quiet --require-hashes -r requirements.lock
 	uv pip install --quiet --no-deps --no-build-isolation -e .
@@ -40,7 +40,7 @@ check: setup
 	ruff format --check && ruff check && mypy
 
 ui: setup
-	@autoencoder ui $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT))
+	@autoencoder ui $(if $(filter command%,$(origin HOST)),--host $(HOST)) $(if $(filter command%,$(origin PORT)),--port $(PORT))
 
 bench: setup
 	dvc repro train

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+KEPT = Path(".autoencoder/downloads")  # what was verified once is not fetched again when an edit makes DVC ask for it
 OFFLINE = Path(".autoencoder/no-mirror")  # tells `make` that no address could be reached, and nothing else went wrong
 
 
@@ -21,7 +22,7 @@ def download() -> None:
     from autoencoder import checkpoints, datasets
 
     try:
-        images = datasets.load(name, os.environ.get("AUTOENCODER_MIRROR"))
+        images = datasets.load(name, os.environ.get("AUTOENCODER_MIRROR"), KEPT)
     except datasets.NoMirrorError:
         OFFLINE.parent.mkdir(exist_ok=True)
         OFFLINE.touch()

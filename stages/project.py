@@ -21,19 +21,21 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
 
         tracking.Store().discard(discard)
         return
-    edits = [argument for override in _edits(overrides) for argument in ("--set-param", override)]
+    given = _edits(overrides)
+    _check(given)
+    edits = [argument for name, value in given.items() for argument in ("--set-param", f"{name}={value}")]
     command = ["dvc", "exp", "run", *edits] if edits else ["dvc", "repro"]
     done = subprocess.run([sys.executable, "-m", *command, *([stage] if stage else [])], check=False)
     if done.returncode:
         raise SystemExit(done.returncode)
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
-        from autoencoder import follower, journal, params, pipeline, tracking
+        from autoencoder import follower, params, tracking
 
         store = tracking.Store()
         if stage in ("evaluate", "render"):  # the whole pipeline ends in `track`
             follower.reconcile(params.load().track.champion)
-        elif stage == "train" and (told := journal.path(pipeline.recorded()["train"].key)).exists():
-            follower.replay(store, told)  # there is no evaluation of this model yet
+        elif stage == "train":
+            follower.catch_up(store)  # there is no evaluation of this model yet
         if not store.holds_results(run_id):
             click.echo(
                 f"nothing new: another run holds this state, and run {run_id} is deleted as soon as it is closed"
@@ -47,8 +49,20 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
             )
 
 
-def _edits(overrides: tuple[str, ...]) -> list[str]:
+def _check(edits: dict[str, str]) -> None:
+    """Raise UserError if one of `edits` is wrong: DVC would write it down all the same."""
+    from ruamel.yaml import YAML
+
+    from autoencoder import params, pipeline
+
+    values = pipeline.load(pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}")
+    for name, text in edits.items():
+        pipeline.put(values, name, YAML(typ="safe").load(text))
+    params.check(values)
+
+
+def _edits(overrides: tuple[str, ...]) -> dict[str, str]:
     names, values = overrides[::2], overrides[1::2]
     if len(names) != len(values) or not all(name.startswith("--") for name in names):
         raise UserError(f"expected pairs such as --train.epochs 5, found {' '.join(overrides)!r}")
-    return [f"{name.removeprefix('--')}={value}" for name, value in zip(names, values, strict=True)]
+    return {name.removeprefix("--"): value for name, value in zip(names, values, strict=True)}

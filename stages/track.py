@@ -17,10 +17,7 @@ def track() -> None:
     from autoencoder import follower, pipeline
     from autoencoder.files import write_atomically
 
-    run = follower.reconcile(champion)
-    click.echo(run)
-    if run.differs_from:
-        click.echo(f"warning: another training of this state gave another model: run {run.differs_from}", err=True)
+    click.echo(follower.reconcile(champion))
     stages = [stage for name, stage in pipeline.recorded().items() if name != "track"]
     outputs = sorted(f"{md5}  {path}\n" for stage in stages for path, md5 in stage.outs.items())
     write_atomically(TRACKED, "".join(outputs).encode())

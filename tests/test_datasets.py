@@ -112,7 +112,10 @@ def test_without_a_network_each_address_is_named_with_its_reason(
     assert "secret" not in message
     positions = [message.index(f"://{host}/") for host in hosts]
     assert positions == sorted(positions)
-    assert message.count("(no route for http") == len(hosts)
+    assert message.count("(no route for http") == len(hosts) - 1
+    assert (
+        "://127.0.0.1:1/train-images-idx3-ubyte.gz (a user and a password in an address are not supported)" in message
+    )
     assert "AUTOENCODER_MIRROR" in message
     assert "data.name=digits" in message
 

@@ -33,7 +33,8 @@ def runs(folder: Path) -> dict[str, Run]:
 
 def test_the_run_of_mlflow_run_is_the_run_of_the_state(folder: Path) -> None:
     run("mlflow", "run", ".", "--env-manager", "local", cwd=folder)
-    (run_id,) = runs(folder)
+    ((run_id, found),) = runs(folder).items()
+    assert found.data.tags["autoencoder.started_by"] == "mlflow run"
     assert run_id in run("autoencoder", "which-run", cwd=folder).stdout
     done = run("mlflow", "run", ".", "--env-manager", "local", cwd=folder)
     assert "nothing new" in done.stdout
@@ -42,6 +43,20 @@ def test_the_run_of_mlflow_run_is_the_run_of_the_state(folder: Path) -> None:
             return
         time.sleep(0.2)
     pytest.fail(f"expected the run {run_id} alone, found {list(runs(folder))}")
+
+
+def test_a_wrong_parameter_is_one_line_and_changes_nothing(folder: Path) -> None:
+    before = (folder / "params.yaml").read_text()
+    for edit, line in {
+        "train.learning_rat=1": "unknown key 'train.learning_rat' (did you mean 'learning_rate'?)",
+        "train.epochs=many": "train.epochs: expected a valid integer, found 'many'",
+        "seed.x=1": "unknown key 'seed.x'",
+    }.items():
+        done = run("mlflow", "run", ".", "--env-manager", "local", "-P", edit, cwd=folder, check=False)
+        assert done.returncode != 0
+        assert f"Error: params.yaml: {line}" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert (folder / "params.yaml").read_text() == before
 
 
 def test_a_run_of_train_alone_ends_with_its_curves(folder: Path) -> None:

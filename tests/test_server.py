@@ -1,5 +1,6 @@
 """MLflow's server on the workspace's store: for this machine alone, unless a password is set."""
 
+import socket
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -32,6 +33,19 @@ def test_the_store_is_the_databases_of_the_repository_also_in_an_experiments_cop
 )
 def test_passwords_are_left_out_of_what_a_user_is_told(text: str, expected: str) -> None:
     assert str(UserError(text)) == expected
+
+
+def test_outside_a_repository_no_store_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"dvc.yaml: not found in .*; run from the repository's root"):
+        server.command("127.0.0.1", 5000)
+
+
+def test_an_address_that_is_taken_is_an_error_that_names_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UserError, match=f"--port {port}: expected a free address"):
+            server.check_free("127.0.0.1", port)
 
 
 def test_the_servers_arguments_hold_no_password(monkeypatch: pytest.MonkeyPatch) -> None:

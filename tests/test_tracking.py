@@ -1,5 +1,6 @@
 """The mirror in MLflow: complete, never doubled, and the same again after whatever interrupted it."""
 
+import fcntl
 import hashlib
 import json
 import platform
@@ -40,7 +41,7 @@ EVALUATION = {"test": {"mse": 0.25, "ratio_to_optimum": 1.5}, "train": {"mse": 0
 
 def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10, weights: int = 0) -> None:
     """Write all that DVC would have recorded of a small training, `dvc.lock` included."""
-    Path("params.yaml").write_text(f"seed: {seed}\nrender: {{examples: {render}}}\n")
+    Path("params.yaml").write_text(f"seed: {seed}\ntrain: {{epochs: 2}}\nrender: {{examples: {render}}}\n")
     checkpoints.save_images(images)
     description = checkpoints.Description("linear", 8, (1, 8, 8))
     checkpoints.save_model(description.build(seed + weights), description)
@@ -178,8 +179,8 @@ class TestMirror:
             follower.reconcile(CHAMPION)
         first, second = contents()
         assert (first["params"]["seed"], second["params"]["seed"]) == ("1", "2")
-        assert tracking.CURRENT in first["tags"]
-        assert tracking.CURRENT not in second["tags"]
+        current = [any(tag.startswith(tracking.CURRENT) for tag in run["tags"]) for run in (first, second)]
+        assert current == [True, False]
 
     def test_another_drawing_is_no_other_state(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
@@ -197,20 +198,21 @@ class TestMirror:
         self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(images)
-        whole = self.mirror_with(monkeypatch, calls=1000)
-        for calls in range(len(CHANGES) + 2):
+        whole, needed = self.mirror_with(monkeypatch, calls=1000)
+        assert needed > len(CHANGES)
+        for calls in range(needed):
             shutil.rmtree("mlruns")
             shutil.copy(self.empty(), "mlflow.db")
-            self.mirror_with(monkeypatch, calls=calls)
-            assert self.mirror_with(monkeypatch, calls=1000) == whole, f"after {calls} calls"
+            assert self.mirror_with(monkeypatch, calls=calls) == ([], calls)
+            assert self.mirror_with(monkeypatch, calls=1000)[0] == whole, f"after {calls} calls"
 
     @staticmethod
     def empty() -> Path:
         return Path("empty.db")
 
     @staticmethod
-    def mirror_with(monkeypatch: pytest.MonkeyPatch, calls: int) -> list[dict[str, Any]]:
-        """Mirror, and die before the call of MLflow after `calls` ones that change the store."""
+    def mirror_with(monkeypatch: pytest.MonkeyPatch, calls: int) -> tuple[list[dict[str, Any]], int]:
+        """Mirror, and die before the call of MLflow after `calls` ones that change the store: the runs, the calls."""
         if not Path("empty.db").exists():
             shutil.copy("mlflow.db", "empty.db")
         left = calls
@@ -231,13 +233,13 @@ class TestMirror:
             try:
                 follower.reconcile(CHAMPION)
             except KeyboardInterrupt:
-                return []
+                return [], calls
         runs = contents()
         for run in runs:
             del run["id"]
             run["outputs"] = [str(len(run["outputs"]))]
             run["models"] = [status for _, status in run["models"]]
-        return runs
+        return runs, calls - left
 
     def test_an_altered_output_is_refused(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
@@ -340,7 +342,7 @@ def train(error: BaseException | None = None, epochs: int = 2) -> Path:
                 notes.note([step for step in STEPS if step.epoch <= epoch], EPOCHS[:epoch])
             if error:
                 raise error
-    return journal.path(key)
+    return notes.path
 
 
 @pytest.mark.usefixtures("quick_export")
@@ -385,7 +387,7 @@ class TestReplay:
             >= {
                 "mlflow.source.git.commit": command("git", "rev-parse", "HEAD", cwd=Path()).stdout.strip(),
                 "autoencoder.dirty": "true",
-                "autoencoder.started_by": "autoencoder track",
+                "autoencoder.started_by": "by hand",
                 "machine.device": "cpu",
                 "version.python": platform.python_version(),
                 "version.mlflow": metadata.version("mlflow"),
@@ -421,15 +423,60 @@ class TestReplay:
         assert run["metrics"]["test/mse"] == [(1, 0.4), (2, 0.25)]
         assert run["metrics"]["train/step_mse"] == [(0, 0.9), (20, 0.6), (40, 0.5), (60, 0.4)]
 
-    def test_a_follower_whose_training_was_begun_again_leaves_it_to_the_next_one(
+    def test_a_training_that_lives_is_left_to_its_follower(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        path = train()
+        with path.open() as writing:
+            fcntl.flock(writing, fcntl.LOCK_EX)
+            follower.catch_up(tracking.Store())
+            assert path.exists()
+            assert contents() == []
+        follower.catch_up(tracking.Store())
+        assert not path.exists()
+        assert [run["status"] for run in contents()] == ["FINISHED"]
+
+    def test_trainings_of_other_states_are_told_too(self, images: dict[str, torch.Tensor]) -> None:
+        record(images, seed=1)
+        train(UserError("training diverged"))
+        record(images, seed=2)
+        follower.reconcile(CHAMPION)
+        failed, finished = contents()
+        assert (failed["status"], finished["status"]) == ("FAILED", "FINISHED")
+        assert journal.left() == []
+
+    @pytest.mark.parametrize("content", [b"", b"\0" * 4096, b'{"key"', b"null\n"])
+    def test_a_damaged_journal_says_nothing_and_is_removed(
+        self, images: dict[str, torch.Tensor], content: bytes
+    ) -> None:
+        record(images)
+        train().write_bytes(content)
+        follower.reconcile(CHAMPION)
+        assert len(contents()) == 1
+        assert journal.left() == []
+
+    def test_a_run_whose_killed_training_went_otherwise_is_not_continued(
         self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(images)
-        path = train()
-        monkeypatch.setattr(follower.fcntl, "flock", lambda *_: path.write_text('{"began": 0}\n'))
-        follower.follow(path)
-        assert path.exists()
-        assert contents() == []
+        with monkeypatch.context() as patch:
+            patch.setitem(globals(), "EPOCHS", [Epoch(1, 0.6, 0.5)])
+            follower.replay(tracking.Store(), train(SystemExit(137), epochs=1))
+        follower.replay(tracking.Store(), train(SystemExit(137), epochs=1))
+        follower.replay(tracking.Store(), train())
+        follower.reconcile(CHAMPION)
+        first, second = contents()
+        assert (first["status"], first["metrics"]["test/mse"]) == ("KILLED", [(1, 0.5)])
+        assert (second["status"], second["metrics"]["test/mse"]) == ("FINISHED", [(1, 0.4), (2, 0.25)])
+
+    def test_a_record_that_contradicts_a_killed_run_is_another_run(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        follower.replay(tracking.Store(), train(SystemExit(137), epochs=1))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(globals(), "EPOCHS", [Epoch(1, 0.6, 0.5), EPOCHS[1]])
+            record(images)
+        follower.reconcile(CHAMPION)
+        assert [run["status"] for run in contents()] == ["KILLED", "FINISHED"]
+        assert contents()[1]["metrics"]["test/mse"] == [(1, 0.5), (2, 0.25)]
 
     def test_a_followed_training_is_completed_in_its_run(self, images: dict[str, torch.Tensor]) -> None:
         record(images)

@@ -89,6 +89,37 @@ def test_two_workers_of_dvcs_queue_make_four_complete_runs_in_one_fresh_store(fo
     assert complete(tracking.MlflowClient(f"sqlite:///{folder}/mlflow.db")).keys() == RUNS.keys()
 
 
+def test_an_empty_store_is_rebuilt_from_git_and_dvc_alone(folder: Path) -> None:
+    def metrics() -> dict[str, Any]:
+        found = complete(tracking.MlflowClient(f"sqlite:///{folder}/mlflow.db"))
+        started = {str(run.data.tags["autoencoder.started_by"]) for run in found.values()}
+        assert started <= {*(f"dvc exp run local-{number}" for number in range(4)), "by hand"}
+        return {name: run.data.metrics for name, run in found.items()}
+
+    before = metrics()
+    run("dvc", "exp", "apply", "local-0", cwd=folder)
+    (folder / "mlflow.db").unlink()
+    shutil.rmtree(folder / "mlruns")
+    run("autoencoder", "track", "--all", cwd=folder)
+    assert metrics() == before
+    assert run("git", "worktree", "list", cwd=folder).stdout.count("\n") == 1
+
+
+def test_a_clone_that_pulls_the_results_tracks_them_without_training(folder: Path, tmp_path: Path) -> None:
+    remote = ("dvc", "remote", "add", "-q", "-d", "team", str(tmp_path / "remote"))
+    clone = tmp_path / "clone"
+    run("dvc", "exp", "branch", "local-1", "shared", cwd=folder)
+    run("git", "clone", "-q", "-b", "shared", str(folder), str(clone), cwd=tmp_path)
+    run(*remote, cwd=folder)
+    run("dvc", "push", "-q", "--all-branches", cwd=folder)
+    run(*remote, cwd=clone)
+    run("dvc", "pull", "-q", cwd=clone)
+    run("autoencoder", "track", cwd=clone)
+    assert run("autoencoder", "which-run", cwd=clone).returncode == 0
+    (tracked,) = complete(tracking.MlflowClient(f"sqlite:///{clone}/mlflow.db"))
+    assert tracked == "code=16 lr=0.1"
+
+
 @pytest.fixture
 def browser() -> Iterator[webdriver.Chrome]:
     options = webdriver.ChromeOptions()
@@ -172,7 +203,7 @@ def test_without_a_server_track_says_in_one_line_that_nothing_is_lost_and_what_t
             line = only_line(run("autoencoder", "track", cwd=folder, check=False).stderr)
             assert line.startswith(f"Error: MLflow store {address}: ")
             assert line.endswith(
-                "Nothing is lost: the results are in the workspace. Type `dvc repro` when the store is back"
+                "Nothing is lost: the results are in the workspace. Type `autoencoder track` when this is mended"
             )
 
 

@@ -1,6 +1,7 @@
 """`autoencoder verify` runs what dvc.lock records and nothing else, and says where an output first differs."""
 
 import hashlib
+import shutil
 import sys
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def test_stages_run_in_their_order_and_every_output_is_compared(stages, scratch,
 
 def test_what_the_workspace_holds_otherwise_has_no_influence(stages, scratch, said):
     Path("in").write_text("edited")
-    Path("params.yaml").write_text("section: {key: 2}")
+    Path("params.yaml").write_text("section: {key: 2")
+    Path("dvc.yaml").write_text("stages: {first: {deps: [added]}}")
     (row,) = verify.run(stages, {"first"}, scratch, said.append)
     assert row.found == row.expected
     assert any(line.startswith("note: in is not what dvc.lock records") for line in said)
@@ -92,6 +94,29 @@ def test_without_a_mirror_the_recorded_images_are_taken(stages, scratch, said):
     )
     (row,) = verify.run(stages, {"first"}, scratch, said.append)
     assert (row.found, row.executed) == (md5(OUT), False)
+
+
+def test_without_a_mirror_a_stage_that_fails_is_still_an_error(stages, scratch, said):
+    Path("out").write_text(OUT)
+    stages["first"] = Stage(
+        "sh -c 'mkdir .autoencoder; touch .autoencoder/no-mirror; exit 1'", {}, {}, {"out": md5(OUT)}
+    )
+    stages["second"] = Stage(f"{sys.executable} -c 'exit(\"crashed\")'", {"out": md5(OUT)}, {}, {"last": md5(OUT)})
+    with pytest.raises(UserError, match="stage second: expected exit status 0, found 1: crashed"):
+        list(verify.run(stages, {"first", "second"}, scratch, said.append))
+
+
+def test_where_nothing_can_be_run_nothing_is_verified(clone, tmp_path):
+    folder = tmp_path / "clone"
+    shutil.copytree(clone, folder)
+    run("dvc", "repro", "-q", "download", cwd=folder)
+    lock = (folder / "dvc.lock").read_text()
+    recorded = pipeline.recorded(lock)["download"]
+    (folder / "dvc.lock").write_text(lock.replace(recorded.cmd, "sh -c 'touch .autoencoder/no-mirror; exit 1'"))
+    done = run("autoencoder", "verify", "--stage", "download", cwd=folder, check=False)
+    assert done.returncode == 1
+    assert "not run" in done.stdout
+    assert "0 of 1 outputs are the same bytes as recorded" in done.stdout
 
 
 def test_the_first_row_that_differs_is_named(tmp_path):
@@ -129,7 +154,8 @@ def test_verify_proves_a_state_and_names_what_differs(clone, tmp_path):
     assert f"metrics/steps.csv                   {altered}  {recorded}  DIFFERENT" in done.stdout
     assert "metrics/steps.csv: first at step 0: mse 0.5 → " in done.stdout
     assert "2 of 3 outputs are the same bytes as recorded" in done.stdout
-    assert "cpu_capability" in done.stdout
+    assert "this machine: torch " in done.stdout
+    assert "the recorded machine is not known: MLflow store " in done.stdout
     for path in (folder / "metrics/steps.csv", folder / "dvc.lock"):
         path.write_bytes(before[path])
     assert contents(folder) == before

@@ -56,7 +56,8 @@ def describe(settings: Model, images: Tensor) -> Description:
     description = Description(settings.name, settings.code_dimensions, (channels, height, width))
     if settings.code_dimensions >= description.input_dimensions:
         raise UserError(
-            f"model.code_dimensions: expected fewer than the {description.input_dimensions} pixels of an image, "
+            "params.yaml: model.code_dimensions: "
+            f"expected fewer than the {description.input_dimensions} pixels of an image, "
             f"found {settings.code_dimensions}; an undercomplete autoencoder must compress"
         )
     return description
@@ -123,6 +124,8 @@ def load_model(path: Path = MODEL) -> tuple[LinearAutoencoder, Description]:
         description = Description(**entry | {"image_shape": tuple(entry["image_shape"])})
         model = description.build()
         model.load_state_dict(weights)
+        if not all(weight.isfinite().all() for weight in weights.values()):
+            raise ValueError("weights that are not finite")
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: expected a model of this project, found {reason}; dvc repro -f train") from None

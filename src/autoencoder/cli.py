@@ -23,12 +23,26 @@ def main() -> None:
 @main.command()
 @click.option("--all", "everything", is_flag=True, help="Track every commit and DVC experiment before the workspace.")
 def track(everything: bool) -> None:
-    """Make the MLflow store say what the workspace's results say, whatever happened to it before."""
-    from autoencoder import follower, history, params
+    """Make the MLflow store say what the workspace's results say, whatever happened to it before.
 
+    With --all the exit status is 1 if a state whose outputs are there could not be tracked.
+    """
+    from autoencoder import follower, history, params
+    from autoencoder.errors import UserError
+
+    failed = []
     for commit in history.states() if everything else []:
-        click.echo(history.track(commit) or f"{commit[:7]}: tracked")
+        try:
+            history.track(commit)
+            click.echo(f"{commit[:7]}: tracked")
+        except history.GoneError as error:
+            click.echo(error)
+        except UserError as error:
+            failed.append(commit[:7])
+            click.echo(error, err=True)
     click.echo(follower.reconcile(params.load().track.champion))
+    if failed:
+        raise UserError(f"{', '.join(failed)}: not tracked, for the reasons above")
 
 
 @main.command()
@@ -36,7 +50,7 @@ def which_run() -> None:
     """Print the MLflow run of the workspace's state, its link, and what it lacks. Exit status 1 if it is not whole."""
     from autoencoder import state, tracking
 
-    run, missing = tracking.Store().which(state.read())
+    run, missing = tracking.Store(create=False).which(state.read())
     if not run:
         raise click.ClickException("no MLflow run holds this state; autoencoder track")
     click.echo(f"{run.run_id} {run.name!r}\n{run.link}")
@@ -46,12 +60,13 @@ def which_run() -> None:
 
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Other addresses need a password: see the docs.")
-@click.option("--port", default=5000, show_default=True)
+@click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 def ui(host: str, port: int) -> None:
     """Show the runs in a browser, with MLflow's own server."""
     from autoencoder import server
 
     arguments, environment = server.command(host, port)
+    server.check_free(host, port)
     click.echo(f"MLflow is starting, which takes about fifteen seconds: http://{host}:{port}")
     os.execve(arguments[0], arguments, environment)
 
@@ -73,7 +88,12 @@ def verify_(names: tuple[str, ...]) -> None:
         from autoencoder import tracking
 
         train = stages["train"]
-        _tell("the recorded machine", tracking.Store(create=False).facts(train.key, train.outs[state.MODEL]))
+        try:
+            facts = tracking.Store(create=False).facts(train.key, train.outs[state.MODEL])
+        except UserError as error:
+            click.echo(f"the recorded machine is not known: {error}")
+        else:
+            _tell("the recorded machine", facts)
         raise SystemExit(1)
 
 
@@ -92,8 +112,8 @@ def reproduce_(run_id: str) -> None:
 
 
 def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> bool:
-    """Run the `wanted` of the recorded `stages` in `scratch`, and print a table; whether all outputs are the same."""
-    from autoencoder import lineage, numerics, params, verify
+    """Run the `wanted` of the recorded `stages` in `scratch`, and print a table; whether all that ran gave the same."""
+    from autoencoder import lineage, numerics, params, pipeline, verify
 
     rows = []
     click.echo(f"{'output':<36}{'expected (MD5)':<34}found")
@@ -101,14 +121,16 @@ def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> boo
         rows.append(row)
         verdict = "the same" if row.found == row.expected else "DIFFERENT"
         click.echo(f"{row.output!s:<36}{row.expected:<34}{row.found}  {verdict if row.executed else 'not run'}")
-    different = [row for row in rows if row.found != row.expected]
+    executed = [row for row in rows if row.executed]
+    different = [row for row in executed if row.found != row.expected]
     for row in different:
         click.echo(f"{row.output}: {verify.explain(row, scratch)}")
-    click.echo(f"{len(rows) - len(different)} of {len(rows)} outputs are the same bytes as recorded")
-    runtime = params.Runtime.model_validate(verify.params(stages, scratch / params.PATH)["runtime"])
+    click.echo(f"{len(executed) - len(different)} of {len(rows)} outputs are the same bytes as recorded")
+    values = pipeline.load(scratch / pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}")
+    runtime = params.Runtime.model_validate(values["runtime"])
     numerics.configure(runtime)
     _tell("this machine", numerics.facts(runtime) | lineage.versions() | lineage.packages())
-    return not different
+    return bool(executed) and not different
 
 
 def _tell(whose: str, facts: dict[str, str]) -> None:

@@ -13,12 +13,14 @@ import zlib
 from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from autoencoder.errors import UserError
+from autoencoder.files import write_atomically
 
 TIMEOUT = 20  # seconds without a byte
 
@@ -43,11 +45,12 @@ class NoMirrorError(UserError):
     """No address could be reached. Never raised for content that arrived and was wrong."""
 
 
-def load(name: str, mirror: str | None = None) -> dict[str, Tensor]:
+def load(name: str, mirror: str | None = None, kept: Path | None = None) -> dict[str, Tensor]:
     """The dataset `name` as `{train,test}_images` uint8 [n, 1, height, width] and `{train,test}_labels` uint8 [n].
 
-    `mirror` (a directory or URL that holds the set's files) is asked before the public ones. Raises NoMirrorError if a
-    file can be had from nowhere, UserError if one is not what it should be.
+    `mirror` (a directory or URL that holds the set's files) is asked before the public ones, and before both the folder
+    `kept`, where each file is left once it is verified. Raises NoMirrorError if a file can be had from nowhere,
+    UserError if one is not what it should be.
     """
     if name == "digits":
         return _digits()
@@ -58,8 +61,12 @@ def load(name: str, mirror: str | None = None) -> dict[str, Tensor]:
     mirrors = ([mirror] if mirror else []) + sorted(source.mirrors, key=lambda url: not url.startswith("https:"))
     tensors = {}
     for (part, shape), (file, md5) in zip(SHAPES.items(), source.resources, strict=True):
-        address, content = fetch(file, mirrors, limit=math.prod(shape) + 4096)
+        here = kept / name / file if kept else None
+        first = [str(here.parent)] if here and here.exists() else []
+        address, content = fetch(file, first + mirrors, limit=math.prod(shape) + 4096)
         verify(address, content, md5, MNIST_FILES.get(file) if name == "mnist" else None)
+        if here and not first:
+            write_atomically(here, content)
         array = read_idx(unpack(content, 4 + 4 * len(shape) + math.prod(shape), address), shape, address)
         tensors[part] = array.unsqueeze(1) if part.endswith("images") else array
     return tensors
@@ -74,6 +81,8 @@ def fetch(file: str, mirrors: Sequence[str], *, limit: int) -> tuple[str, bytes]
     for mirror in mirrors:
         address = f"{mirror.rstrip('/')}/{file}" if "://" in mirror else (Path(mirror) / file).resolve().as_uri()
         try:
+            if "@" in urlsplit(address).netloc:
+                raise ValueError("a user and a password in an address are not supported")
             with urllib.request.urlopen(address, timeout=TIMEOUT) as response:
                 content = _read(response.read, file, limit)
         except (OSError, HTTPException, ValueError) as error:
@@ -107,7 +116,8 @@ def verify(address: str, content: bytes, md5: str, size_and_sha256: tuple[int, s
         found = f"{len(content):,} bytes with SHA-256 {hashlib.sha256(content).hexdigest()}"
     if found != expected:
         raise UserError(
-            f"{address}: expected {expected}, found {found}; the file is altered or truncated: use another mirror"
+            f"{address}: expected {expected}, found {found}; "
+            "altered, truncated, or of another data set: remove it or use another mirror"
         )
 
 

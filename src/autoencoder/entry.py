@@ -13,7 +13,11 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> None:
         try:
             super().invoke(ctx)
-        except (UserError, OSError) as error:
+        except UserError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            reason = error.strerror or error
+            raise click.ClickException(f"{place}{reason}; make room or give access there, and type it again") from error
         except KeyboardInterrupt:
             raise SystemExit(128 + signal.SIGINT) from None

@@ -1,35 +1,44 @@
 """Carries a training's journal to MLflow while it grows: a process of its own, which never holds the training up."""
 
 import fcntl
-import json
 import os
-import select
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from autoencoder import export, journal, state
 
 if TYPE_CHECKING:
     from autoencoder.tracking import Store, Tracked
 
-SECONDS = 0.5  # between two looks at the journal
+LOCK = journal.FOLDER / "follower.lock"
 
 
-def replay(store: "Store", path: Path, writing: Callable[[], bool] = lambda: False) -> None:
+def replay(store: "Store", path: Path) -> None:
     """Make `store` say what the journal at `path` says, to its end, and remove the journal.
 
-    `writing` tells whether its writer is alive. Raises UserError if MLflow cannot be reached; the journal stays then.
+    Raises UserError if MLflow cannot be reached; the journal stays then.
     """
-    store.replay(entries(path, writing))
+    with path.open("rb") as file:
+        store.replay(journal.entries(file))
     path.unlink(missing_ok=True)
     Path(f"{path}.log").unlink(missing_ok=True)  # what a follower had to say; see `journal`
 
 
+def catch_up(store: "Store") -> None:
+    """Replay what trainings that have ended said while no follower followed, or no server listened."""
+    for path in journal.left():
+        try:
+            with path.open("rb") as file:
+                over = not journal.alive(file)
+            if over:
+                replay(store, path)
+        except FileNotFoundError:
+            continue  # its follower has come to its end
+
+
 def reconcile(champion: str) -> "Tracked":
-    """Make the store say what the workspace's record says, and what a training said that no follower followed.
+    """Make the store say what the workspace's record says, and what trainings said that no follower followed.
 
     `champion` is the figure by which models are ranked. Raises UserError if something of the record is missing, or the
     store cannot be reached.
@@ -38,45 +47,21 @@ def reconcile(champion: str) -> "Tracked":
         from autoencoder.tracking import Store
 
         recorded, store = state.read(), Store()
-        left = journal.path(recorded.key)
-        if left.exists():
-            replay(store, left)
+        catch_up(store)
         return store.mirror(recorded, champion, exported)
 
 
-def entries(path: Path, writing: Callable[[], bool]) -> Iterator[list[dict[str, Any]]]:
-    """The entries of the journal at `path`, as they come, until its writer has said or met its end."""
-    rest = b""
-    with path.open("rb") as file:
-        while True:
-            more = writing()
-            *lines, rest = (rest + file.read()).split(b"\n")
-            new = [json.loads(line) for line in lines]
-            if new:
-                yield new
-            if not more or (new and "status" in new[-1]):
-                return
-            time.sleep(SECONDS)
-
-
 def follow(path: Path) -> None:
-    """Follow the training whose journal is at `path`, one process at a time; not at all if another one began meanwhile.
+    """Follow the training whose journal is at `path`, behind the followers of those before.
 
     A training that is killed and resumed again and again thus costs one import of MLflow at a time.
     """
-    with path.open() as journal_file:
-        header = journal_file.readline()
-        fcntl.flock(journal_file, fcntl.LOCK_EX)
-        journal_file.seek(0)
-        if path.exists() and journal_file.readline() == header:
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if path.exists():
             from autoencoder.tracking import Store
 
-            replay(Store(), path, _parent_lives)
-
-
-def _parent_lives() -> bool:
-    """Whether the other end of this process's input is still open."""
-    return not select.select([sys.stdin], [], [], 0)[0]
+            replay(Store(), path)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@ from autoencoder.errors import UserError
 VERBS = ("checkout", "pull")  # the second is tried if the first finds something missing
 
 
+class GoneError(UserError):
+    """The outputs of a state are neither in DVC's cache nor in a remote."""
+
+
 def states() -> list[str]:
     """The commits of all branches, tags and DVC experiments that have a dvc.lock of their own, oldest first."""
     commits = _git("rev-list", "--all", "--reverse", "--topo-order", "--full-history", "--", "dvc.lock").split()
@@ -27,13 +31,13 @@ def states() -> list[str]:
 def checked_out(commit: str) -> Iterator[Path]:
     """A worktree of `commit` with its outputs, from DVC's cache or else its remote.
 
-    Raises UserError if an output is in neither.
+    Raises GoneError if an output is in neither.
     """
     cache = _run(sys.executable, "-m", "dvc", "cache", "dir").stdout.strip()
     with worktree(commit) as folder:
         _run(sys.executable, "-m", "dvc", "cache", "dir", "--local", str(Path(cache).resolve()), cwd=folder)
         if all(_run(sys.executable, "-m", "dvc", verb, "--quiet", cwd=folder).returncode for verb in VERBS):
-            raise UserError(f"{commit[:7]}: its outputs are neither in DVC's cache nor in a remote")
+            raise GoneError(f"{commit[:7]}: its outputs are neither in DVC's cache nor in a remote")
         yield folder
 
 
@@ -49,16 +53,17 @@ def worktree(commit: str) -> Iterator[Path]:
             _git("worktree", "prune")  # also what a process that was killed has left
 
 
-def track(commit: str) -> str | None:
-    """Track the state of `commit` in the store of this workspace; the reason if that was not possible."""
+def track(commit: str) -> None:
+    """Track the state of `commit` in the store of this workspace.
+
+    Raises GoneError if its outputs are nowhere, UserError if it could not be tracked.
+    """
     root = os.environ.get("DVC_ROOT", str(Path.cwd()))
     stages = str(Path(__file__).resolve().parents[2] / "stages")
-    try:
-        with checked_out(commit) as folder:
-            done = _run(sys.executable, stages, "track", cwd=folder, DVC_ROOT=root)
-            return None if done.returncode == 0 else f"{commit[:7]}: {done.stderr.strip()}"
-    except UserError as error:
-        return str(error)
+    with checked_out(commit) as folder:
+        done = _run(sys.executable, stages, "track", cwd=folder, DVC_ROOT=root)
+        if done.returncode:
+            raise UserError(f"{commit[:7]}: {done.stderr.strip()}")
 
 
 def _git(*arguments: str) -> str:

@@ -51,12 +51,12 @@ def diff() -> bytes:
 
 
 def started_by() -> str:
-    """The command behind this process: `mlflow run`, `dvc exp run NAME`, `dvc repro`, or the tracker itself."""
+    """The command behind this process: `mlflow run`, `dvc exp run NAME`, `dvc repro`; else it was typed."""
     if "MLFLOW_RUN_ID" in os.environ:
         return "mlflow run"
     if name := os.environ.get("DVC_EXP_NAME"):
         return f"dvc exp run {name}"
-    return "dvc repro" if "DVC_STAGE" in os.environ else "autoencoder track"
+    return "dvc repro" if "DVC_STAGE" in os.environ else "by hand"
 
 
 def versions() -> dict[str, str]:

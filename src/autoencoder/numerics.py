@@ -54,6 +54,11 @@ def configure(runtime: Runtime) -> list[str]:
         if outside := outside_the_promise():
             os.environ["ATEN_CPU_CAPABILITY"] = "default"  # AVX2's kernels would end the process: ATen takes our word
             notes.append(f"{outside}: outputs may differ from dvc.lock's in the last bits")
+        if (chosen := device(runtime).type) != "cpu":
+            notes.append(
+                f"runtime.device {runtime.device} is {chosen} here: the same bytes as on any other CPU, "
+                "those of dvc.lock, are promised for runtime.device cpu"
+            )
     return notes
 
 
@@ -104,6 +109,7 @@ def device(runtime: Runtime) -> "torch.device":
     name = available[0] if runtime.device == "auto" else runtime.device
     if name not in available:
         raise UserError(
-            f"runtime.device: expected one of {', '.join(['auto', *available])} on this machine, found {name!r}"
+            f"params.yaml: runtime.device: expected one of {', '.join(['auto', *available])} on this machine, "
+            f"found {name!r}"
         )
     return torch.device(name)

@@ -97,9 +97,16 @@ def load(path: Path = PATH) -> Params:
             f"{path}: not found in {path.absolute().parent}; run from the repository's root, or `git checkout {path}`"
         ) from None
     except (YAMLError, ValueError) as error:  # ValueError: no UTF-8, no such date, …
-        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+        raise UserError(
+            f"{path}: not readable as YAML: {' '.join(str(error).split())}; `git checkout {path}` brings it back"
+        ) from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected keys and values, found {values!r}; `git checkout {path}` brings it back")
+    return check(values, path)
+
+
+def check(values: dict[str, Any], path: Path = PATH) -> Params:
+    """The nested `values` of `path` as params. Raises UserError with every fault on one line."""
     try:
         return Params.model_validate(values)
     except ValidationError as error:

@@ -41,7 +41,7 @@ def recorded(lock: str | None = None) -> dict[str, Stage]:
 
     Raises UserError if there is no dvc.lock, or it is not one.
     """
-    stages = _load(LOCK, lock, remedy="dvc repro").get("stages", {})
+    stages = load(LOCK, lock, remedy="dvc repro").get("stages", {})
     return {
         name: Stage(
             stage["cmd"],
@@ -59,8 +59,8 @@ def current(name: str) -> Stage:
     After `dvc repro` its key is that of `recorded()[name]`; a running stage can compute it before DVC records it.
     Raises UserError if a dependency or a param is missing.
     """
-    stage = _load(PIPELINE, remedy=f"git checkout {PIPELINE}")["stages"][name]
-    params = _load(PARAMS, remedy=f"git checkout {PARAMS}")
+    stage = load(PIPELINE, remedy=f"git checkout {PIPELINE}")["stages"][name]
+    params = load(PARAMS, remedy=f"git checkout {PARAMS}")
     try:
         return Stage(
             stage["cmd"],
@@ -71,6 +71,16 @@ def current(name: str) -> Stage:
         raise UserError(f"{error.filename}: not found, and stage {name} depends on it; dvc repro") from None
     except KeyError as error:
         raise UserError(f"{PARAMS}: key {error} is missing; git checkout {PARAMS}") from None
+
+
+def put(params: dict[str, Any], name: str, value: Any) -> None:
+    """Set the dotted `name` in the nested `params`. Raises UserError if one of its sections is a value."""
+    *sections, key = name.split(".")
+    for section in sections:
+        params = params.setdefault(section, {})
+        if not isinstance(params, dict):
+            raise UserError(f"{PARAMS}: unknown key {name!r} ({section!r} is a value)")
+    params[key] = value
 
 
 def md5(path: Path) -> str:
@@ -98,18 +108,19 @@ def stale(stages: dict[str, Stage]) -> set[str]:
 
 def lock_without(names: set[str]) -> str:
     """The text of dvc.lock without the stages `names`."""
-    lock = _load(LOCK, remedy="dvc repro")
+    lock = load(LOCK, remedy="dvc repro")
     lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name not in names}
     text = io.StringIO()
     YAML(typ="safe", pure=True).dump(lock, text)
     return text.getvalue()
 
 
-def _load(path: Path, text: str | None = None, *, remedy: str) -> dict[str, Any]:
+def load(path: Path, text: str | None = None, *, remedy: str) -> dict[str, Any]:
+    """The keys and values of the YAML file `path`, or of its `text`. Raises UserError with `remedy` if it has none."""
     try:
         content = YAML(typ="safe").load(path.read_text() if text is None else text)
     except FileNotFoundError:
-        raise UserError(f"{path}: not found in {Path.cwd()}; {remedy}") from None
+        raise UserError(f"{path}: not found in {Path.cwd()}; run from the repository's root, or {remedy}") from None
     except YAMLError as error:
         raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}; {remedy}") from None
     if not isinstance(content, dict):

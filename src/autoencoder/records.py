@@ -31,7 +31,10 @@ def read_csv(path: Path) -> list[dict[str, float]]:
     """The rows of `write_csv`, every value as a number. Raises UserError if the file holds something else."""
     try:
         with path.open(newline="") as file:
-            return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            if not rows:
+                raise ValueError("no rows")
+            return rows
     except (FileNotFoundError, TypeError, ValueError) as error:
         raise UserError(f"{path}: expected a table of numbers, found {error}; dvc repro") from None
 

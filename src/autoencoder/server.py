@@ -1,6 +1,7 @@
 """Where the MLflow store is, and MLflow's own server on it, for a browser. Knows no mlflow: the server is a process."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -24,11 +25,24 @@ def uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
 
 
+def check_free(host: str, port: int) -> None:
+    """Raise UserError if no server can listen there: MLflow would say so in ten lines, and exit with 0."""
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise UserError(
+            f"--host {host} --port {port}: expected a free address, found {error}; try another port"
+        ) from None
+
+
 def command(host: str, port: int) -> tuple[list[str], dict[str, str]]:
     """The arguments and environment of MLflow's server on the store. It answers requests for its own names alone.
 
-    Raises UserError if the store is a server itself, or if `host` can be reached by others and no password is set.
+    Raises UserError outside a repository, if the store is a server itself, or if `host` can be reached by others and no
+    password is set.
     """
+    if not (root() / "dvc.yaml").exists():
+        raise UserError(f"dvc.yaml: not found in {root()}; run from the repository's root")
     if uri().startswith("http"):
         raise UserError(f"MLFLOW_TRACKING_URI is a server: open {uri()} in a browser")
     arguments = [sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1"]

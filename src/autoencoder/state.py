@@ -49,6 +49,12 @@ def read() -> State:
             f"dvc.lock: expected stages train and evaluate, {', '.join(sorted(missing))} not found; dvc repro"
         )
     train = stages["train"]
+    given = pipeline.load(pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}")
+    if edited := [name for name, value in train.params.items() if given.get(name) != value]:
+        raise UserError(
+            f"{pipeline.PARAMS}: expected {', '.join(edited)} as dvc.lock has it for the trained model, found an edit; "
+            f"dvc repro, or git checkout {pipeline.PARAMS}"
+        )
     params = _flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
     outs = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items() if path != IMAGES}
     for path, md5 in outs.items():

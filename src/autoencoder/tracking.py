@@ -1,13 +1,14 @@
 """MLflow mirrors DVC's record: one run per trained state, found again by its training key.
 
-This is the only module that imports mlflow. Nothing is kept here that the record does not hold, so a store can be
-deleted and filled again; docs/tracking.md lists what a run carries.
+This is the only module of the pipeline that imports mlflow. Nothing is kept here that the record does not hold, so a
+store can be deleted and filled again; docs/tracking.md lists what a run carries.
 """
 
 import fcntl
 import hashlib
 import itertools
 import json
+import math
 import os
 import socket
 import tempfile
@@ -112,7 +113,11 @@ class Tracked:
     differs_from: str | None
 
     def __str__(self) -> str:
-        return f"MLflow run {self.name!r} holds this state: {self.link}\nAll runs, the best first: {self.comparison}"
+        warning = f"warning: another training of this state gave another model: run {self.differs_from}\n"
+        return (
+            f"{warning if self.differs_from else ''}MLflow run {self.name!r} holds this state: {self.link}\n"
+            f"All runs, the best first: {self.comparison}"
+        )
 
 
 class Store:
@@ -227,9 +232,11 @@ class Store:
         """Make the store say what a training's journal says, as it comes: see `follower`.
 
         A training of a state whose model is known is no new run but a proof: it is compared with what is there.
+        A journal without a header is damaged, and says nothing.
         """
-        header, *first = next(entries)
-        rest = itertools.chain([first], entries)
+        if not (begin := next(entries, None)):
+            return
+        header, rest = begin[0], itertools.chain([begin[1:]], entries)
         with self._errors(), self.lock(header["key"]):
             runs = self._runs(header["key"])
             if any(run.data.tags.get(BEGAN) == str(header["began"]) for model, run in runs.items() if model):
@@ -241,6 +248,24 @@ class Store:
                 self._compare(runs, header, list(rest))
 
     def _follow(self, run: Run, header: dict[str, Any], entries: Iterable[list[dict[str, Any]]]) -> None:
+        self._begin(run, header)
+        end: dict[str, Any] = {"status": "KILLED", "error": "the process was killed", "ended": None}
+        for batch in entries:
+            points = [Point(**point) for entry in batch for point in entry.get("points", [])]
+            if self._contradicts(
+                run, points
+            ):  # the run is of a training that was killed, and did not go on in this one
+                self.client.set_terminated(run.info.run_id, "KILLED")
+                run = self._create(header["key"], defining(header["params"]), header["began"])
+                self._begin(run, header)
+            self._log_points(run, self._missing_points(run, points))
+            end = next((entry for entry in batch if "status" in entry), end)
+        names = {"model_md5": MODEL_MD5, "error": ERROR, "seconds": SECONDS}
+        tags = [RunTag(tag, without_passwords(str(end[name]))) for name, tag in names.items() if name in end]
+        self.client.log_batch(run.info.run_id, tags=tags)
+        self.client.set_terminated(run.info.run_id, end["status"], end["ended"])
+
+    def _begin(self, run: Run, header: dict[str, Any]) -> None:
         run_id = run.info.run_id
         self.client.update_run(run_id, status="RUNNING")
         if ERROR in run.data.tags:
@@ -250,15 +275,6 @@ class Store:
         versions = {f"{VERSION}{name}": value for name, value in header["versions"].items()}
         tags = [RunTag(*tag) for tag in (facts | versions | {BEGAN: str(header["began"])}).items()]
         self.client.log_batch(run_id, params=params, tags=tags)
-        end: dict[str, Any] = {"status": "KILLED", "error": "the process was killed", "ended": None}
-        for batch in entries:
-            points = [Point(**point) for entry in batch for point in entry.get("points", [])]
-            self._log_points(run, self._missing_points(run, points))
-            end = next((entry for entry in batch if "status" in entry), end)
-        names = {"model_md5": MODEL_MD5, "error": ERROR, "seconds": SECONDS}
-        tags = [RunTag(tag, without_passwords(str(end[name]))) for name, tag in names.items() if name in end]
-        self.client.log_batch(run_id, tags=tags)
-        self.client.set_terminated(run_id, end["status"], end["ended"])
 
     def _compare(
         self, runs: dict[str | None, Run], header: dict[str, Any], entries: list[list[dict[str, Any]]]
@@ -303,31 +319,37 @@ class Store:
         try:
             yield
         except (MlflowException, SQLAlchemyError, RequestException) as error:
-            line = f"MLflow store {self.uri}: {error}".partition("\n")[0]
-            raise UserError(
-                f"{line}. Nothing is lost: the results are in the workspace. Type `dvc repro` when the store is back"
-            ) from None
+            line = f"MLflow store {self.uri}: {error}".partition("\n")[0].rstrip(".")
+            remedy = "Type `autoencoder track` when this is mended"
+            raise UserError(f"{line}. Nothing is lost: the results are in the workspace. {remedy}") from None
 
     def _runs(self, key: str) -> dict[str | None, Run]:
-        """The runs of a state by the MD5 of their model, the first of each; None for a training without a model yet.
+        """The runs of a state by the MD5 of their model, the last of each; None for a training without a model yet.
 
         There are several if the state could not be reproduced bit for bit.
         """
-        everywhere = [experiment.experiment_id for experiment in self.client.search_experiments()]
-        runs = self.client.search_runs(everywhere, f"tags.`{KEY}` = '{key}'", order_by=["start_time DESC"])
+        runs = sorted(self._search(f"tags.`{KEY}` = '{key}'"), key=lambda run: int(run.info.start_time))
         return {run.data.tags.get(MODEL_MD5): run for run in runs}
 
+    def _search(self, wanted: str) -> list[Run]:
+        everywhere = [experiment.experiment_id for experiment in self.client.search_experiments()]
+        return list(self.client.search_runs(everywhere, wanted))
+
     def _run(self, state: State) -> Run | None:
-        """The run of `state`: that of its very model, else one whose model is not known yet."""
+        """The run of `state`: that of its very model, else one whose model is not known yet and that fits."""
         runs = self._runs(state.key)
-        return runs.get(state.model_md5) or runs.get(None)
+        unfinished = runs.get(None)
+        if unfinished and self._contradicts(unfinished, state.curves):
+            unfinished = None
+        return runs.get(state.model_md5) or unfinished
 
     def _create(self, key: str, params: dict[str, Any], began: int | None = None) -> Run:
         """A new run, begun at `began` (ms) or now, or the one that `mlflow run` began if it holds no results yet."""
         tags = {KEY: key, "mlflow.user": lineage.user(), "autoencoder.started_by": lineage.started_by()}
         tags |= {f"{VERSION}{name}": value for name, value in lineage.packages().items()}
+        experiment = self._experiment()
         run = self._adopt(tags, run_name(params)) or self.client.create_run(
-            self._experiment(), began, SOURCE | tags, run_name(params)
+            experiment, began, SOURCE | tags, run_name(params)
         )
         self._log_lineage(run)
         return run
@@ -354,12 +376,12 @@ class Store:
         return self.client.get_run(run_id)
 
     def _experiment(self) -> str:
-        """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else `autoencoder`."""
-        if identifier := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-            return identifier
+        """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else `autoencoder`, and its view."""
+        identifier = os.environ.get("MLFLOW_EXPERIMENT_ID")
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         with self.lock("store"):
-            if found := self.client.get_experiment_by_name(name):
+            found = self.client.get_experiment(identifier) if identifier else self.client.get_experiment_by_name(name)
+            if found:
                 identifier, tags = str(found.experiment_id), found.tags
             else:
                 # MLflow's own default for a database is a folder below the process's, which may be a temporary one.
@@ -390,6 +412,15 @@ class Store:
             for metric in self.client.get_metric_history(run.info.run_id, name):
                 wanted.pop((name, metric.step), None)
         return wanted
+
+    def _contradicts(self, run: Run, points: Iterable[Point]) -> bool:
+        """Whether `run` has another value than one of `points`."""
+        wanted = {(point.name, point.step): point.value for point in points}
+        return any(
+            wanted.get((name, metric.step), metric.value) != metric.value
+            for name in {name for name, _ in wanted} & set(run.data.metrics)
+            for metric in self.client.get_metric_history(run.info.run_id, name)
+        )
 
     def _log_parameters(self, run: Run, missing: dict[str, dict[Any, Any]]) -> None:
         params = [Param(*item) for item in missing["params"].items()]
@@ -477,21 +508,24 @@ class Store:
 
     def _beats(self, state: State, champion: str, metric: str) -> bool:
         """Whether `state` is better by `metric` than the champion's version, on the same data."""
-        run = self.client.get_run(str(self.client.get_model_version(REGISTERED, champion).run_id))
+        version = self.client.get_model_version(REGISTERED, champion)
+        if not (found := self._search(f"attributes.run_id = '{version.run_id}'")):
+            return True  # the champion's run was deleted
+        (run,) = found
         data = [dataset.dataset.digest for dataset in run.inputs.dataset_inputs] if run.inputs else []
-        return state.data_md5 in data and state.figures[metric] < run.data.metrics[metric]
+        return state.data_md5 in data and state.figures[metric] < run.data.metrics.get(metric, math.inf)
 
     def _mark(self, run: Run) -> None:
         """Let this run alone carry the tag that it is the state of this workspace. A DVC experiment's copy is none."""
         if Path.cwd() != self.root:
             return
         workspace = f"{lineage.user()}@{socket.gethostname()}:{self.root}"
-        everywhere = [experiment.experiment_id for experiment in self.client.search_experiments()]
-        for other in self.client.search_runs(everywhere, f"tags.`{CURRENT}` = '{workspace}'"):
+        tag = f"{CURRENT}.{hashlib.sha256(workspace.encode()).hexdigest()[:8]}"  # others may be in the same state
+        for other in self._search(f"tags.`{tag}` LIKE '%'"):
             if other.info.run_id != run.info.run_id:
-                self.client.delete_tag(other.info.run_id, CURRENT)
-        if run.data.tags.get(CURRENT) != workspace:
-            self.client.set_tag(run.info.run_id, CURRENT, workspace)
+                self.client.delete_tag(other.info.run_id, tag)
+        if tag not in run.data.tags:
+            self.client.set_tag(run.info.run_id, tag, workspace)
 
 
 def save_model(exported: Path, path: Path, model: Model) -> None:

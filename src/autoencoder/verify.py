@@ -9,7 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
@@ -68,16 +68,12 @@ def in_order(stages: dict[str, Stage]) -> list[str]:
     )
 
 
-def params(stages: dict[str, Stage], path: Path = pipeline.PARAMS) -> dict[str, Any]:
-    """params.yaml as dvc.lock records it, dotted names unfolded; what no recorded stage reads is that of `path`."""
-    values: dict[str, Any] = YAML(typ="safe", pure=True).load(path)
-    for stage in stages.values():
+def params(stages: Iterable[Stage], text: str) -> dict[str, Any]:
+    """params.yaml as dvc.lock records it, dotted names unfolded; what none of `stages` reads is that of `text`."""
+    values = pipeline.load(pipeline.PARAMS, text, remedy=f"git checkout {pipeline.PARAMS}")
+    for stage in stages:
         for name, value in stage.params.items():
-            *sections, key = name.split(".")
-            place = values
-            for section in sections:
-                place = place.setdefault(section, {})
-            place[key] = value
+            pipeline.put(values, name, value)
     return values
 
 
@@ -85,7 +81,7 @@ def recorded_content(path: str, md5: str) -> bytes:
     """The content of `path` that has the MD5: the workspace's, its commit's, or that of the DVC cache."""
     if _is(Path(path), md5):
         return Path(path).read_bytes()
-    committed = subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False).stdout
+    committed = _committed(path)
     if hashlib.md5(committed, usedforsecurity=False).hexdigest() == md5:
         return committed
     cached = _cache_folder() / md5[:2] / md5[2:]
@@ -144,12 +140,16 @@ def first_tensor(expected: Path, found: Path) -> str:
 
 
 def _prepare(stages: dict[str, Stage], scratch: Path) -> None:
-    for path in (pipeline.PIPELINE, pipeline.PARAMS):
-        if not (scratch / path).exists():
-            (scratch / path).write_bytes(path.read_bytes())
-    values = params(stages, scratch / pipeline.PARAMS)
-    with (scratch / pipeline.PARAMS).open("w") as file:
-        YAML(typ="safe", pure=True).dump(values, file)
+    """Write what is recorded as the pipeline and params of `scratch`, unless it has a pipeline already."""
+    if not (scratch / pipeline.PARAMS).exists():
+        (scratch / pipeline.PARAMS).write_bytes(_committed(str(pipeline.PARAMS)))
+    files = {pipeline.PARAMS: params(stages.values(), (scratch / pipeline.PARAMS).read_text())}
+    if not (scratch / pipeline.PIPELINE).exists():
+        described = {name: {"cmd": s.cmd, "deps": [*s.deps], "params": [*s.params]} for name, s in stages.items()}
+        files[pipeline.PIPELINE] = {"stages": described}
+    for path, content in files.items():
+        with (scratch / path).open("w") as file:
+            YAML(typ="safe", pure=True).dump(content, file)
     _write(scratch / journal.FOLDER, b"")  # a file in the folder's place: this training has nothing to tell MLflow
 
 
@@ -170,6 +170,7 @@ def _execute(name: str, stage: Stage, scratch: Path) -> bool:
     environment = {key: value for key, value in os.environ.items() if key not in own}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{scratch.resolve() / 'mlflow.db'}"
+    (scratch / NO_MIRROR).unlink(missing_ok=True)
     command = shlex.split(stage.cmd)
     done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0:
@@ -178,6 +179,11 @@ def _execute(name: str, stage: Stage, scratch: Path) -> bool:
         return False
     reason = (done.stderr.strip() or "no message").splitlines()[-1]
     raise UserError(f"stage {name}: expected exit status 0, found {done.returncode}: {reason}")
+
+
+def _committed(path: str) -> bytes:
+    """The content of `path` in the commit; empty if it has none."""
+    return subprocess.run(["git", "show", f"HEAD:./{path}"], capture_output=True, check=False).stdout
 
 
 def _is(path: Path, md5: str) -> bool:
