@@ -18,6 +18,7 @@ def track() -> None:
     from autoencoder.files import write_atomically
 
     click.echo(follower.reconcile(champion))
-    stages = [stage for name, stage in pipeline.recorded().items() if name != "track"]
-    outputs = sorted(f"{md5}  {path}\n" for stage in stages for path, md5 in stage.outs.items())
-    write_atomically(TRACKED, "".join(outputs).encode())
+    others = {name: stage for name, stage in pipeline.recorded().items() if name != "track"}
+    inputs = [f"{stage.key}  {name}\n" for name, stage in others.items()]
+    outputs = [f"{md5}  {path}\n" for stage in others.values() for path, md5 in stage.outs.items()]
+    write_atomically(TRACKED, "".join(sorted(inputs + outputs)).encode())

@@ -119,12 +119,19 @@ def test_going_back_to_params_that_were_run_restores_their_results(
 def test_a_state_that_differs_in_its_code_alone_is_tracked_as_well(
     repository: Repository, first: dict[str, bytes]
 ) -> None:
-    path = repository.folder / "src/autoencoder/graph.py"
+    path, lock = (repository.folder / name for name in ("src/autoencoder/graph.py", "dvc.lock"))
     code = path.read_text()
-    path.write_text(f"{code}# another training key\n")
+    edited = f"{code}# another training key\n"
+    path.write_text(edited)
     assert repository.repro() == dict.fromkeys(ALL, "skipped") | {"train": "run", "track": "run"}
     assert repository.contents() == first
     run("autoencoder", "which-run", cwd=repository.folder)
+    recorded = lock.read_text()
+    path.write_text(code)
+    repository.repro()
+    path.write_text(edited)
+    lock.write_text(recorded)  # as `git pull` brings it, together with the code
+    assert repository.repro() == dict.fromkeys(ALL, "skipped") | {"track": "run"}
     path.write_text(code)
     repository.repro()
 
