@@ -31,7 +31,7 @@ def measure(blocks: int) -> dict[str, Any]:
 def compare(blocks: int) -> dict[str, Any]:
     """The ratio of neighbouring blocks, and what the states cost: less exposed to what else the machine does."""
     images, workspace = checkpoints.load_images(), Path.cwd()
-    bare, kept = training(images, (blocks + 1) * BLOCK), training(images, (blocks + 1) * BLOCK)
+    bare, kept = (training(images, params.load(), (blocks + 1) * BLOCK) for _ in range(2))
     spent: list[float] = []
     resuming.write = counted(resuming.write, spent)
     with tempfile.TemporaryDirectory(dir=workspace) as folder:  # on the disk that a training writes to
@@ -49,9 +49,8 @@ def compare(blocks: int) -> dict[str, Any]:
     }
 
 
-def training(images: dict[str, torch.Tensor], epochs: int) -> Training:
-    """The default training."""
-    settings = params.load()
+def training(images: dict[str, torch.Tensor], settings: params.Params, epochs: int) -> Training:
+    """The training of `settings`, for `epochs`."""
     model = checkpoints.describe(settings.model, images["train_images"]).build(settings.seed)
     options = settings.train.model_dump() | {"epochs": epochs}
     return Training(model, images, **options, seed=settings.seed, device=torch.device("cpu"))

@@ -65,5 +65,5 @@ def follow(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    os.nice(10)  # the training comes first
+    os.nice(19)  # the training comes first
     follow(Path(sys.argv[1]))
