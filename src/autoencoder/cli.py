@@ -125,7 +125,8 @@ def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> boo
     different = [row for row in executed if row.found != row.expected]
     for row in different:
         click.echo(f"{row.output}: {verify.explain(row, scratch)}")
-    click.echo(f"{len(executed) - len(different)} of {len(rows)} outputs are the same bytes as recorded")
+    aside = f", {len(rows) - len(executed)} not run" if len(executed) < len(rows) else ""
+    click.echo(f"{len(executed) - len(different)} of {len(rows)} outputs are the same bytes as recorded{aside}")
     values = pipeline.load(scratch / pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}")
     runtime = params.Runtime.model_validate(values["runtime"])
     numerics.configure(runtime)

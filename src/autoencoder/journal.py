@@ -124,7 +124,7 @@ class Journal:
         if self.file:
             self.file.close()
             self.file = None
-        Path(f"{self.path}.new").unlink(missing_ok=True)
+            Path(f"{self.path}.new").unlink(missing_ok=True)
         self._say(error)
 
     def _say(self, error: OSError) -> None:

@@ -252,9 +252,7 @@ class Store:
         end: dict[str, Any] = {"status": "KILLED", "error": "the process was killed", "ended": None}
         for batch in entries:
             points = [Point(**point) for entry in batch for point in entry.get("points", [])]
-            if self._contradicts(
-                run, points
-            ):  # the run is of a training that was killed, and did not go on in this one
+            if self._contradicts(run, points):  # another training was killed in it, and did not go on in this one
                 self.client.set_terminated(run.info.run_id, "KILLED")
                 run = self._create(header["key"], defining(header["params"]), header["began"])
                 self._begin(run, header)
