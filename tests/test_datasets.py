@@ -164,6 +164,20 @@ def test_a_damaged_file_is_an_error_and_not_a_missing_mirror(mirror: Path, damag
     assert not isinstance(caught.value, datasets.NoMirrorError)
 
 
+def test_what_was_verified_once_is_kept_and_not_fetched_again(mirror: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    check_tiny_mnist(datasets.load("mnist", str(mirror), kept))
+    assert sorted(path.name for path in (kept / "mnist").iterdir()) == sorted(path.name for path in mirror.iterdir())
+    check_tiny_mnist(datasets.load("mnist", str(tmp_path / "none"), kept))
+
+
+def test_what_is_altered_is_not_kept(mirror: Path, tmp_path: Path) -> None:
+    (mirror / "train-images-idx3-ubyte.gz").write_bytes(b"altered")
+    with pytest.raises(UserError, match="expected "):
+        datasets.load("mnist", str(mirror), tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
 def test_a_sibling_is_verified_by_the_md5_that_torchvision_lists(mirror: Path) -> None:
     with pytest.raises(UserError, match="expected MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d, found MD5 "):
         datasets.load("fashion_mnist", str(mirror))

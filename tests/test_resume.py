@@ -197,9 +197,10 @@ def test_a_second_trainer_is_refused_while_the_first_lives():
     with resume.one_trainer():
         with pytest.raises(UserError, match=f"found process {os.getpid()} training"), resume.one_trainer():
             pass
-        run(sys.executable, "-c", "import os; os.abort()", cwd=Path.cwd(), check=False)  # children hold no lock
+        child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     with resume.one_trainer():
-        pass
+        assert child.poll() is None  # a child that outlives its trainer holds no lock
+    child.communicate(b"\n", timeout=60)
 
 
 def test_the_lock_dies_with_its_process(workspace):

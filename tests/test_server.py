@@ -73,6 +73,7 @@ def test_where_the_store_is_a_server_no_other_is_started(monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 def test_the_ui_answers_under_its_own_names_alone_and_asks_for_a_password_where_one_is_set(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").touch()
     with serving(["autoencoder", "ui"], tmp_path) as url:
         assert status(url) == 200
         assert status(url, Host="localhost:8080") == 200

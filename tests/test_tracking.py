@@ -241,6 +241,34 @@ class TestMirror:
             run["models"] = [status for _, status in run["models"]]
         return runs, calls - left
 
+    def test_what_another_clone_makes_meanwhile_is_taken(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record(images)
+        client, known = tracking.MlflowClient, tracking.MlflowClient.get_experiment_by_name
+
+        def by_name(self: tracking.MlflowClient, name: str) -> Any:
+            if found := known(self, name):
+                return found
+            self.create_experiment(name, artifact_location=Path("mlruns").resolve().as_uri())
+            return None
+
+        def none_yet(self: tracking.MlflowClient, _: str) -> list[Any]:
+            tracking.MlflowClient(self.tracking_uri).create_registered_model(tracking.REGISTERED)
+            return []
+
+        monkeypatch.setattr(client, "get_experiment_by_name", by_name)
+        monkeypatch.setattr(client, "search_registered_models", none_yet)
+        follower.reconcile(CHAMPION)
+        (run,) = contents()
+        assert run["status"] == "FINISHED"
+
+    def test_an_edit_of_the_params_is_no_part_of_the_recorded_state(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        Path("params.yaml").write_text("seed: 42\ntrain: {epochs: 3}\nrender: {examples: 12}\n")
+        with pytest.raises(UserError, match=r"params.yaml: expected train as dvc.lock has it .*, found an edit"):
+            read()
+
     def test_an_altered_output_is_refused(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         records.write_json(records.EVALUATION, {})

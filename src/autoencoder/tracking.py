@@ -378,17 +378,17 @@ class Store:
         identifier = os.environ.get("MLFLOW_EXPERIMENT_ID")
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
         with self.lock("store"):
-            found = self.client.get_experiment(identifier) if identifier else self.client.get_experiment_by_name(name)
-            if found:
-                identifier, tags = str(found.experiment_id), found.tags
-            else:
+            if not identifier and not self.client.get_experiment_by_name(name):
                 # MLflow's own default for a database is a folder below the process's, which may be a temporary one.
                 beside = None if "MLFLOW_TRACKING_URI" in os.environ else (self.root / "mlruns").as_uri()
-                identifier, tags = str(self.client.create_experiment(name, artifact_location=beside)), {}
+                with _made_meanwhile():
+                    self.client.create_experiment(name, artifact_location=beside)
+            by_name = not identifier and self.client.get_experiment_by_name(name)
+            found = by_name or self.client.get_experiment(str(identifier))
             for tag, value in (KIND, (view.TAG, view.tag())):
-                if tags.get(tag) != value:
-                    self.client.set_experiment_tag(identifier, tag, value)
-            return identifier
+                if found.tags.get(tag) != value:
+                    self.client.set_experiment_tag(found.experiment_id, tag, value)
+            return str(found.experiment_id)
 
     def _missing(self, run: Run, state: State) -> dict[str, dict[Any, Any]]:
         """What `run` does not say of `state` yet, by kind and name."""
@@ -494,7 +494,8 @@ class Store:
         """Register the run's model, and make it the champion if no model of the same dataset is better."""
         (model_id, *_) = self._models(run)
         if not self.client.search_registered_models(f"name = '{REGISTERED}'"):
-            self.client.create_registered_model(REGISTERED)
+            with _made_meanwhile():
+                self.client.create_registered_model(REGISTERED)
         versions = self.client.search_model_versions(f"name = '{REGISTERED}'")
         version = next((version for version in versions if version.run_id == run.info.run_id), None)
         version = version or self.client.create_model_version(
@@ -524,6 +525,16 @@ class Store:
                 self.client.delete_tag(other.info.run_id, tag)
         if tag not in run.data.tags:
             self.client.set_tag(run.info.run_id, tag, workspace)
+
+
+@contextmanager
+def _made_meanwhile() -> Iterator[None]:
+    """What is made here may be there by now: a team's server has other users, who do not know of our locks."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
 
 
 def save_model(exported: Path, path: Path, model: Model) -> None:
