@@ -86,7 +86,12 @@ def complete(client: Any) -> dict[str, Any]:
 
 def test_two_workers_of_dvcs_queue_make_four_complete_runs_in_one_fresh_store(folder: Path) -> None:
     queue(folder, "local")
-    assert complete(tracking.MlflowClient(f"sqlite:///{folder}/mlflow.db")).keys() == RUNS.keys()
+    client = tracking.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    assert complete(client).keys() == RUNS.keys()
+    assert [experiment.artifact_location for experiment in client.search_experiments(order_by=["name ASC"])] == [
+        str(folder / "mlruns" / "0"),
+        (folder / "mlruns").as_uri(),
+    ]
 
 
 def test_an_empty_store_is_rebuilt_from_git_and_dvc_alone(folder: Path) -> None:

@@ -15,7 +15,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -142,7 +142,8 @@ class Store:
                 raise UserError(f"MLflow store {self.uri}: not found; `autoencoder track` makes it")
             unfinished = path.with_name(f"{path.name}.unfinished")
             unfinished.unlink(missing_ok=True)
-            MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+            with chdir(self.root):  # its first experiment keeps artifacts below the folder that it is made in
+                MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
             unfinished.rename(path)
 
     def mirror(self, state: State, champion: str, exported: Callable[[], Path]) -> Tracked:
