@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,11 +15,10 @@ TOLD = 60  # seconds within which the follower is to have told all
 
 
 def measure(pairs: int) -> dict[str, Any]:
-    """`compare` in a process of its own: the default training has another numeric profile than the other benchmarks."""
-    command = [sys.executable, __file__, str(pairs)]
-    done = subprocess.run(command, env=os.environ | numerics.PORTABLE, capture_output=True, text=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    """`compare` in a process of its own."""
+    from resume import apart
+
+    return apart(__file__, pairs)
 
 
 def compare(pairs: int) -> dict[str, Any]:

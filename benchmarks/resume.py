@@ -21,8 +21,13 @@ BLOCK = 3  # epochs
 
 
 def measure(blocks: int) -> dict[str, Any]:
-    """`compare` in a process of its own: the default training has another numeric profile than the other benchmarks."""
-    command = [sys.executable, __file__, str(blocks)]
+    """`compare` in a process of its own."""
+    return apart(__file__, blocks)
+
+
+def apart(program: str, repeat: int) -> dict[str, Any]:
+    """What `program` finds in a process of its own: the default training has another profile than other benchmarks."""
+    command = [sys.executable, program, str(repeat)]
     done = subprocess.run(command, env=os.environ | numerics.PORTABLE, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
