@@ -577,6 +577,19 @@ class TestRegistry:
             ids.append(follower.reconcile(CHAMPION).run_id)
             assert self.champion() == ids[2 if seed > 2 else 0]
 
+    def test_a_champion_whose_run_was_deleted_is_followed_by_the_next_model(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record(images, seed=1)
+        best = follower.reconcile(CHAMPION).run_id
+        monkeypatch.setitem(EVALUATION, "test", {"mse": 0.5})
+        record(images, seed=2)
+        worse = follower.reconcile(CHAMPION).run_id
+        assert self.champion() == best
+        tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}").delete_run(best)
+        follower.reconcile(CHAMPION)
+        assert self.champion() == worse
+
     def test_a_run_of_the_workspaces_state_is_found_with_what_it_lacks(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         assert tracking.Store().which(read()) == (None, [])

@@ -155,6 +155,7 @@ def test_verify_proves_a_state_and_names_what_differs(clone, tmp_path):
     assert "metrics/steps.csv: first at step 0: mse 0.5 → " in done.stdout
     assert "2 of 3 outputs are the same bytes as recorded" in done.stdout
     assert "this machine: torch " in done.stdout
+    assert "cpu_capability" in done.stdout
     assert "the recorded machine is not known: MLflow store " in done.stdout
     for path in (folder / "metrics/steps.csv", folder / "dvc.lock"):
         path.write_bytes(before[path])
