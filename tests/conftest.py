@@ -80,6 +80,19 @@ def run(*command: str, cwd: Path, check: bool = True, timeout: float = 200) -> s
     return done
 
 
+def start(*command: str, cwd: Path) -> "subprocess.Popen[str]":
+    """Start a program that prints to a pipe. It cannot print more than 64 KiB, the pipe's size, ahead of its reader."""
+    return subprocess.Popen(
+        command, cwd=cwd, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def read_to(process: "subprocess.Popen[str]", text: str) -> None:
+    """Read what the program of `start` prints, up to the line with `text`."""
+    assert process.stdout
+    assert any(text in line for line in process.stdout), f"the process ended without printing {text!r}"
+
+
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """This tree, with what is not committed yet, as a repository of its own with an empty DVC cache and digits."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT, run, small
+from conftest import ROOT, read_to, run, small, start
 from safetensors.torch import save
 
 from autoencoder import models, resume
@@ -214,26 +214,29 @@ def test_the_lock_dies_with_its_process(workspace):
 
 @pytest.mark.slow
 def test_signals_stop_training_with_its_state_kept(clone, tmp_path):
-    """SIGINT as a terminal sends it, to dvc's whole process group; then signals to a trainer that dvc did not start."""
+    """SIGINT as a terminal sends it, to dvc's whole process group; then signals to a trainer that dvc did not start.
+
+    A training prints more than its pipe holds, so it never ends before its signal comes.
+    """
     folder = tmp_path / "clone"
     run("git", "clone", "-q", str(clone), str(folder), cwd=tmp_path)
     (folder / "params.yaml").write_text(
-        small((ROOT / "params.yaml").read_text()).replace("epochs: 2\n", "epochs: 300\n")
+        small((ROOT / "params.yaml").read_text()).replace("epochs: 2\n", "epochs: 1000\n")
     )
     run("dvc", "repro", "-q", "download", cwd=folder)
 
-    with start("dvc", "repro", "-s", "train", folder=folder) as dvc:
-        wait_for(dvc, "Test  Epoch: 3 ")
+    with start("dvc", "repro", "-s", "train", cwd=folder) as dvc:
+        read_to(dvc, "Test  Epoch: 3 ")
         os.killpg(dvc.pid, signal.SIGINT)
         assert "stopped after" in dvc.stdout.read()
         assert dvc.wait(60) != 0
-    with start(sys.executable, "stages", "train", folder=folder) as trainer:
-        wait_for(trainer, "resuming after")
+    with start(sys.executable, "stages", "train", cwd=folder) as trainer:
+        read_to(trainer, "resuming after")
         trainer.send_signal(signal.SIGINT)
         assert "stopped after" in trainer.stdout.read()
         assert trainer.wait(60) == 130
-    with start(sys.executable, "stages", "train", folder=folder) as trainer:
-        wait_for(trainer, "resuming after")
+    with start(sys.executable, "stages", "train", cwd=folder) as trainer:
+        read_to(trainer, "resuming after")
         trainer.send_signal(signal.SIGSTOP)  # it lives as long as the second one takes
         second = run(sys.executable, "stages", "train", cwd=folder, check=False)
         assert (second.returncode, second.stderr.count("\n")) == (1, 1)
@@ -247,16 +250,3 @@ def test_signals_stop_training_with_its_state_kept(clone, tmp_path):
     interrupted = [(folder / name).read_bytes() for name in OUTPUTS]
     run(sys.executable, "stages", "train", cwd=folder)
     assert [(folder / name).read_bytes() for name in OUTPUTS] == interrupted
-
-
-def start(*command: str, folder: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        command, cwd=folder, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-
-
-def wait_for(process: "subprocess.Popen[str]", text: str) -> None:
-    for line in process.stdout:
-        if text in line:
-            return
-    raise AssertionError(f"the process ended without printing {text!r}")

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, read_to, run, start
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 from servers import black_hole, free_port, postgresql, serving
 
-from autoencoder import tracking, view
+from autoencoder import journal, tracking, view
 
 pytestmark = [
     pytest.mark.slow,
@@ -224,15 +224,12 @@ def test_a_server_that_dies_in_the_middle_of_training_costs_one_line_and_no_trai
     params.write_text(re.sub(r"epochs: \d+", f"epochs: {epochs}", params.read_text()))
     with serving(**team, port=port) as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
-        repro = subprocess.Popen(
-            ["dvc", "repro"],
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        wait_for(lambda: list((folder / ".autoencoder/journal").glob("*.log")))
+        repro = start("dvc", "repro", cwd=folder)
+        read_to(repro, "Test  Epoch: 1 ")
+        time.sleep(journal.SECONDS)  # it goes on until its pipe is full
+        following = folder / ".autoencoder/journal"
+        assert repro.stdout
+        assert any(list(following.glob("*.log")) for _ in repro.stdout), "no follower was started"
         os.killpg(repro.pid, signal.SIGSTOP)  # in the middle of training; its follower goes on
         client = tracking.MlflowClient(url)
         wait_for(
