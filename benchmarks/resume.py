@@ -56,7 +56,7 @@ def compare(blocks: int) -> dict[str, Any]:
 
 def training(images: dict[str, torch.Tensor], settings: params.Params, epochs: int) -> Training:
     """The training of `settings`, for `epochs`."""
-    model = checkpoints.describe(settings.model, images["train_images"]).build(settings.seed)
+    model = checkpoints.describe(images["train_images"], **settings.model.model_dump()).build(settings.seed)
     options = settings.train.model_dump() | {"epochs": epochs}
     return Training(model, images, **options, seed=settings.seed, device=torch.device("cpu"))
 

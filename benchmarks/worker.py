@@ -26,7 +26,7 @@ def article(path: Path) -> Epochs:
     from torchvision import transforms
     from torchvision.datasets import MNIST
 
-    from autoencoder import checkpoints, evaluation, models
+    from autoencoder import checkpoints, models
 
     class Linear(models.LinearAutoencoder):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -52,7 +52,7 @@ def article(path: Path) -> Epochs:
                 print(f"[{batch * len(x)}/{len(loader.dataset)}]\tLoss: {loss.item():.6f}", file=sys.stderr)
 
     while True:
-        yield timed(epoch), evaluation.mean_squared_error(model, images["test_images"], 1_000)
+        yield timed(epoch), models.mean_squared_error(model, images["test_images"], 1_000)
 
 
 def write_idx(images: dict, folder: Path) -> None:
@@ -69,7 +69,7 @@ def project(path: Path, *, by_hand: bool = True) -> Epochs:
     """The training of this project; without `by_hand` on the path that takes any model."""
     import torch
 
-    from autoencoder import checkpoints, evaluation, models, training
+    from autoencoder import checkpoints, models, training
 
     images = checkpoints.load_images(path)
     untested = images | {"test_images": images["test_images"][:1]}
@@ -90,7 +90,7 @@ def project(path: Path, *, by_hand: bool = True) -> Epochs:
     progress = run.run()
     while True:
         seconds = timed(lambda: next(item for item in progress if item.finished))
-        yield seconds, evaluation.mean_squared_error(run.model, images["test_images"], 1_000)
+        yield seconds, models.mean_squared_error(run.model, images["test_images"], 1_000)
 
 
 def jax(path: Path) -> Epochs:
@@ -99,7 +99,7 @@ def jax(path: Path) -> Epochs:
     import jax.numpy as jnp
     import torch
 
-    from autoencoder import checkpoints, evaluation, models
+    from autoencoder import checkpoints, models
 
     images = checkpoints.load_images(path)
     model = models.build("linear", input_dimensions=784, code_dimensions=CODE, seed=SEED)
@@ -133,7 +133,7 @@ def jax(path: Path) -> Epochs:
         seconds = timed(one)
         for weight, found in zip(model.parameters(), state[0], strict=True):
             weight.data = torch.from_numpy(jax.device_get(found).copy())
-        yield seconds, evaluation.mean_squared_error(model, images["test_images"], 1_000)
+        yield seconds, models.mean_squared_error(model, images["test_images"], 1_000)
 
 
 def products(_: Path) -> Epochs:

@@ -29,11 +29,11 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
     if done.returncode:
         raise SystemExit(done.returncode)
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
-        from autoencoder import follower, params, tracking
+        from autoencoder import follower, tracking
 
         store = tracking.Store()
         if stage in ("evaluate", "render"):  # the whole pipeline ends in `track`
-            follower.reconcile(params.load().track.champion)
+            follower.reconcile()
         elif stage == "train":
             follower.catch_up(store)  # there is no evaluation of this model yet
         if not store.holds_results(run_id):

@@ -10,14 +10,10 @@ TRACKED = Path("mlruns/tracked")  # beside the store's artifacts: who removes th
 @click.command()
 def track() -> None:
     """Make MLflow hold one run with the results of this state; what is there already is left alone."""
-    from autoencoder import params
-
-    champion = params.load().track.champion
-
     from autoencoder import follower, pipeline
     from autoencoder.files import write_atomically
 
-    click.echo(follower.reconcile(champion))
+    click.echo(follower.reconcile())
     others = {name: stage for name, stage in pipeline.recorded().items() if name != "track"}
     inputs = [f"{stage.key}  {name}\n" for name, stage in others.items()]
     outputs = [f"{md5}  {path}\n" for stage in others.values() for path, md5 in stage.outs.items()]

@@ -22,7 +22,7 @@ def train() -> None:
     from autoencoder.training import Training
 
     images = checkpoints.load_images()
-    description = checkpoints.describe(settings.model, images["train_images"])
+    description = checkpoints.describe(images["train_images"], **settings.model.model_dump())
     training = Training(
         description.build(settings.seed),
         images,

@@ -101,7 +101,7 @@ def reset(fresh: bool) -> None:
 
 def reconcile() -> None:
     """What `track` does, with a model that was exported before."""
-    follower.reconcile(small.CHAMPION)
+    follower.reconcile()
 
 
 def contents() -> dict[str, Any]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from autoencoder import checkpoints, params
+from autoencoder import checkpoints
 from autoencoder.checkpoints import Description
 from autoencoder.errors import UserError
 
@@ -137,6 +137,6 @@ def test_images_of_another_kind_are_refused(path: Path, images: dict[str, torch.
 
 def test_a_code_as_long_as_an_image_is_refused() -> None:
     images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
-    assert checkpoints.describe(params.Model(name="linear", code_dimensions=63), images).input_dimensions == 64
+    assert checkpoints.describe(images, name="linear", code_dimensions=63).input_dimensions == 64
     with pytest.raises(UserError, match=r"model.code_dimensions: expected fewer than the 64 pixels .*, found 64"):
-        checkpoints.describe(params.Model(name="linear", code_dimensions=64), images)
+        checkpoints.describe(images, name="linear", code_dimensions=64)

@@ -1,7 +1,5 @@
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from autoencoder import evaluation, models, pca
@@ -23,26 +21,6 @@ def of_weights(encoder: Tensor, decoder: Tensor) -> models.LinearAutoencoder:
     model = models.LinearAutoencoder(64, CODE)
     model.load_state_dict({"encoder.linear.weight": encoder.float(), "decoder.linear.weight": decoder.float()})
     return model
-
-
-@given(batch_size=st.integers(1, 400))
-def test_the_error_does_not_depend_on_the_batch_size(
-    digits: dict[str, Tensor], model: models.LinearAutoencoder, batch_size: int
-) -> None:
-    images = digits["test_images"]
-    x = models.scale(images)
-    expected = (model(x) - x).double().square().mean().item()
-    assert evaluation.mean_squared_error(model, images, batch_size) == pytest.approx(expected, rel=1e-6)
-
-
-def test_errors_are_per_image_and_in_the_order_of_the_images(
-    digits: dict[str, Tensor], model: models.LinearAutoencoder
-) -> None:
-    errors = evaluation.squared_errors(model, digits["test_images"], 100)
-    assert errors.shape == (297,)
-    for index in (0, 123, 296):
-        x = models.scale(digits["test_images"][index : index + 1])
-        assert errors[index].item() == pytest.approx((model(x) - x).square().mean().item(), rel=1e-5)
 
 
 def test_the_figures_are_in_the_units_that_their_names_say(

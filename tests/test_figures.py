@@ -94,7 +94,7 @@ def test_the_errors_below_the_columns_are_those_of_the_evaluation(digits: dict[s
     images = digits["test_images"][:4]
     with torch.no_grad():
         figure = figures.reconstructions(images, model(models.scale(images)), digits["test_labels"][:4], 2)
-    errors = evaluation.squared_errors(model, images, 4)
+    errors = models.squared_errors(model, images, 4)
     assert tick_texts(figure.axes[2]) == [f"{error:.3f}" for error in errors]
 
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from autoencoder import models
 
@@ -81,3 +82,21 @@ def test_shapes_in_signatures_are_checked_in_the_tests() -> None:
 
     with pytest.raises(jaxtyping.TypeCheckError):
         models.scale(torch.rand(2, 1, 8, 8))
+
+
+@given(batch_size=st.integers(1, 400))
+def test_the_error_does_not_depend_on_the_batch_size(digits: dict[str, Tensor], batch_size: int) -> None:
+    model = models.build("linear", input_dimensions=64, code_dimensions=20, seed=1)
+    images = digits["test_images"]
+    x = models.scale(images)
+    expected = (model(x) - x).double().square().mean().item()
+    assert models.mean_squared_error(model, images, batch_size) == pytest.approx(expected, rel=1e-6)
+
+
+def test_errors_are_per_image_and_in_the_order_of_the_images(digits: dict[str, Tensor]) -> None:
+    model = models.build("linear", input_dimensions=64, code_dimensions=20, seed=1)
+    errors = models.squared_errors(model, digits["test_images"], 100)
+    assert errors.shape == (297,)
+    for index in (0, 123, 296):
+        x = models.scale(digits["test_images"][index : index + 1])
+        assert errors[index].item() == pytest.approx((model(x) - x).square().mean().item(), rel=1e-5)

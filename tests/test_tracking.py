@@ -18,6 +18,7 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT, small
 from conftest import run as command
 from servers import serving
 
@@ -33,7 +34,7 @@ pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),
 ]
 
-CHAMPION = "test/final_mse"
+PARAMS = pipeline.load(ROOT / "params.yaml", small((ROOT / "params.yaml").read_text()), remedy="")
 EPOCHS = [Epoch(1, 0.5, 0.4), Epoch(2, 0.3, 0.25)]
 STEPS = [Step(0, 1, 0.9), Step(20, 1, 0.6), Step(40, 1, 0.5), Step(60, 2, 0.4)]
 EVALUATION = {"test": {"mse": 0.25, "ratio_to_optimum": 1.5}, "train": {"mse": 0.24}, "pca": {"compression": 2.0}}
@@ -41,7 +42,8 @@ EVALUATION = {"test": {"mse": 0.25, "ratio_to_optimum": 1.5}, "train": {"mse": 0
 
 def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10, weights: int = 0) -> None:
     """Write all that DVC would have recorded of a small training, `dvc.lock` included."""
-    Path("params.yaml").write_text(f"seed: {seed}\ntrain: {{epochs: 2}}\nrender: {{examples: {render}}}\n")
+    params = PARAMS | {"seed": seed, "render": {"examples": render}}
+    Path("params.yaml").write_text(json.dumps(params))  # which is YAML
     checkpoints.save_images(images)
     description = checkpoints.Description("linear", 8, (1, 8, 8))
     checkpoints.save_model(description.build(seed + weights), description)
@@ -51,14 +53,14 @@ def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10,
     Path("figures").mkdir(exist_ok=True)
     Path("figures/curve.png").write_bytes(b"picture of %d" % render)
     stages = {
-        "download": stage(params={"data": {"name": "digits"}}, outs=[checkpoints.IMAGES]),
+        "download": stage(params={"data": params["data"]}, outs=[checkpoints.IMAGES]),
         "train": stage(
             deps=[checkpoints.IMAGES],
-            params={"seed": seed, "train": {"epochs": 2}},
+            params={"seed": seed, "train": params["train"]},
             outs=[checkpoints.MODEL, records.TRAINING, records.STEPS],
         ),
         "evaluate": stage(deps=[checkpoints.MODEL], outs=[records.EVALUATION]),
-        "render": stage(params={"render": {"examples": render}}, outs=[Path("figures/curve.png")]),
+        "render": stage(params={"render": params["render"]}, outs=[Path("figures/curve.png")]),
     }
     Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
 
@@ -147,10 +149,19 @@ def contents() -> list[dict[str, Any]]:
 class TestMirror:
     def test_a_run_holds_all_that_is_recorded(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         (run,) = contents()
         assert (run["status"], run["duration"]) == ("FINISHED", 0)  # nobody has seen the training
-        assert run["params"] == {"seed": "42", "data.name": "digits", "train.epochs": "2"}
+        assert run["params"] == {
+            "seed": "42",
+            "data.name": "digits",
+            "train.epochs": "2",
+            "train.batch_size": "32",
+            "train.optimizer": "sgd",
+            "train.learning_rate": "0.03162277660168379",
+            "train.momentum": "0.5",
+            "train.log_every": "20",
+        }
         assert run["metrics"] == {
             "train/mse": [(1, 0.5), (2, 0.3)],
             "test/mse": [(1, 0.4), (2, 0.25)],
@@ -168,15 +179,15 @@ class TestMirror:
 
     def test_mirroring_again_changes_nothing(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         before = contents()
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         assert contents() == before
 
     def test_going_back_to_a_state_goes_back_to_its_run(self, images: dict[str, torch.Tensor]) -> None:
         for seed in (1, 2, 1):
             record(images, seed=seed)
-            follower.reconcile(CHAMPION)
+            follower.reconcile()
         first, second = contents()
         assert (first["params"]["seed"], second["params"]["seed"]) == ("1", "2")
         current = [any(tag.startswith(tracking.CURRENT) for tag in run["tags"]) for run in (first, second)]
@@ -184,10 +195,10 @@ class TestMirror:
 
     def test_another_drawing_is_no_other_state(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         (before,) = contents()
         record(images, render=5)
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         (after,) = contents()
         assert after["id"] == before["id"]
         assert after["tags"]["render.examples"] == "5"
@@ -231,7 +242,7 @@ class TestMirror:
             for name in CHANGES:
                 patch.setattr(tracking.MlflowClient, name, counted(getattr(tracking.MlflowClient, name)))
             try:
-                follower.reconcile(CHAMPION)
+                follower.reconcile()
             except KeyboardInterrupt:
                 return [], calls
         runs = contents()
@@ -259,7 +270,7 @@ class TestMirror:
 
         monkeypatch.setattr(client, "get_experiment_by_name", by_name)
         monkeypatch.setattr(client, "search_registered_models", none_yet)
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         (run,) = contents()
         assert run["status"] == "FINISHED"
 
@@ -308,7 +319,7 @@ CHANGES = [
 @pytest.mark.slow
 def test_the_model_answers_in_a_process_without_this_project(images: dict[str, torch.Tensor]) -> None:
     record(images)
-    follower.reconcile(CHAMPION)
+    follower.reconcile()
     x = scale(images["test_images"])
     np.save("x.npy", x.numpy())
     program = f"""
@@ -332,7 +343,7 @@ def test_the_champion_is_served_with_codes_and_reconstructions_and_says_what_is_
     images: dict[str, torch.Tensor],
 ) -> None:
     record(images)
-    follower.reconcile(CHAMPION)
+    follower.reconcile()
     x = scale(images["test_images"])
     command = ["mlflow", "models", "serve", "-m", f"models:/{tracking.REGISTERED}@{tracking.CHAMPION}"]
     with serving([*command, "--env-manager", "local"], Path(), MLFLOW_TRACKING_URI="sqlite:///mlflow.db") as url:
@@ -362,7 +373,8 @@ def invoke(url: str, body: dict[str, Any]) -> tuple[int, Any]:
 def train(error: BaseException | None = None, epochs: int = 2) -> Path:
     """Write the journal of a training of the state in dvc.lock that ends after `epochs`, or in `error`."""
     key = pipeline.recorded()["train"].key
-    flat = {"seed": 42, "data.name": "digits", "train.epochs": 2, "render.examples": 10}
+    flat = {"seed": 42, "data.name": "digits", "render.examples": 10}
+    flat |= {f"train.{name}": value for name, value in PARAMS["train"].items()}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal.Journal, "_follow", lambda _: None)
         with suppress(UserError, SystemExit), journal.Journal(key, flat, {"device": "cpu"}, print) as notes:
@@ -405,7 +417,7 @@ class TestReplay:
         path = train()
         began = json.loads(path.read_text().splitlines()[0])["began"]
         follower.replay(tracking.Store(), path)
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
         (found,) = client.search_runs(["1"])
         assert found.info.start_time == began
@@ -467,7 +479,7 @@ class TestReplay:
         record(images, seed=1)
         train(UserError("training diverged"))
         record(images, seed=2)
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         failed, finished = contents()
         assert (failed["status"], finished["status"]) == ("FAILED", "FINISHED")
         assert journal.left() == []
@@ -478,7 +490,7 @@ class TestReplay:
     ) -> None:
         record(images)
         train().write_bytes(content)
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         assert len(contents()) == 1
         assert journal.left() == []
 
@@ -491,7 +503,7 @@ class TestReplay:
             follower.replay(tracking.Store(), train(SystemExit(137), epochs=1))
         follower.replay(tracking.Store(), train(SystemExit(137), epochs=1))
         follower.replay(tracking.Store(), train())
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         first, second = contents()
         assert (first["status"], first["metrics"]["test/mse"]) == ("KILLED", [(1, 0.5)])
         assert (second["status"], second["metrics"]["test/mse"]) == ("FINISHED", [(1, 0.4), (2, 0.25)])
@@ -502,14 +514,14 @@ class TestReplay:
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(globals(), "EPOCHS", [Epoch(1, 0.6, 0.5), EPOCHS[1]])
             record(images)
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         assert [run["status"] for run in contents()] == ["KILLED", "FINISHED"]
         assert contents()[1]["metrics"]["test/mse"] == [(1, 0.5), (2, 0.25)]
 
     def test_a_followed_training_is_completed_in_its_run(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         follower.replay(tracking.Store(), train())
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         (run,) = contents()
         assert run["metrics"]["train/mse"] == [(1, 0.5), (2, 0.3)]
         assert len(run["outputs"]) == 1
@@ -518,10 +530,10 @@ class TestReplay:
     def test_the_same_model_again_is_noted_as_reproduced(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         follower.replay(tracking.Store(), train())
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         (before,) = contents()
         follower.replay(tracking.Store(), train())
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         (after,) = contents()
         assert after["tags"].pop(tracking.REPRODUCED).startswith("bit for bit")
         assert after == before
@@ -541,10 +553,10 @@ class TestReplay:
     ) -> None:
         record(images)
         follower.replay(tracking.Store(), train())
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         record(images, weights=1)
         follower.replay(tracking.Store(), train())
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         first, second = contents()
         assert first["tags"][tracking.DIFFERS] == second["id"]
         assert second["tags"][tracking.DIFFERS] == first["id"]
@@ -574,20 +586,20 @@ class TestRegistry:
         for seed, mse in ((1, 0.3), (2, 0.4), (3, 0.2), (4, 0.1)):
             monkeypatch.setitem(EVALUATION, "test", {"mse": mse})
             record(images if seed < 4 else {name: tensor[1:] for name, tensor in images.items()}, seed=seed)
-            ids.append(follower.reconcile(CHAMPION).run_id)
+            ids.append(follower.reconcile().run_id)
             assert self.champion() == ids[2 if seed > 2 else 0]
 
     def test_a_champion_whose_run_was_deleted_is_followed_by_the_next_model(
         self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(images, seed=1)
-        best = follower.reconcile(CHAMPION).run_id
+        best = follower.reconcile().run_id
         monkeypatch.setitem(EVALUATION, "test", {"mse": 0.5})
         record(images, seed=2)
-        worse = follower.reconcile(CHAMPION).run_id
+        worse = follower.reconcile().run_id
         assert self.champion() == best
         tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}").delete_run(best)
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         assert self.champion() == worse
 
     def test_a_run_of_the_workspaces_state_is_found_with_what_it_lacks(self, images: dict[str, torch.Tensor]) -> None:
@@ -597,5 +609,5 @@ class TestRegistry:
         run, lacking = tracking.Store().which(read())
         assert run is not None
         assert set(lacking) == {"tags", "files", "figures", "model"}
-        follower.reconcile(CHAMPION)
+        follower.reconcile()
         assert tracking.Store().which(read())[1] == []

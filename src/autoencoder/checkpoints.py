@@ -18,7 +18,6 @@ from torch import Tensor
 from autoencoder.errors import UserError
 from autoencoder.files import write_atomically
 from autoencoder.models import LinearAutoencoder, build
-from autoencoder.params import Model
 from autoencoder.pca import Optimum
 
 IMAGES = Path("data/images.safetensors")
@@ -47,18 +46,18 @@ class Description:
         )
 
 
-def describe(settings: Model, images: Tensor) -> Description:
-    """The model of params.yaml for `images` [n, channels, height, width].
+def describe(images: Tensor, *, name: str, code_dimensions: int) -> Description:
+    """The model `name` of params.yaml for `images` [n, channels, height, width].
 
     Raises UserError if its code is not shorter than an image.
     """
     channels, height, width = images.shape[1:]
-    description = Description(settings.name, settings.code_dimensions, (channels, height, width))
-    if settings.code_dimensions >= description.input_dimensions:
+    description = Description(name, code_dimensions, (channels, height, width))
+    if code_dimensions >= description.input_dimensions:
         raise UserError(
             "params.yaml: model.code_dimensions: "
             f"expected fewer than the {description.input_dimensions} pixels of an image, "
-            f"found {settings.code_dimensions}; an undercomplete autoencoder must compress"
+            f"found {code_dimensions}; an undercomplete autoencoder must compress"
         )
     return description
 

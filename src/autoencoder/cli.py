@@ -27,7 +27,7 @@ def track(everything: bool) -> None:
 
     With --all the exit status is 1 if a state whose outputs are there could not be tracked.
     """
-    from autoencoder import follower, history, params
+    from autoencoder import follower, history
     from autoencoder.errors import UserError
 
     failed = []
@@ -40,7 +40,7 @@ def track(everything: bool) -> None:
         except UserError as error:
             failed.append(commit[:7])
             click.echo(error, err=True)
-    click.echo(follower.reconcile(params.load().track.champion))
+    click.echo(follower.reconcile())
     if failed:
         raise UserError(f"{', '.join(failed)}: not tracked, for the reasons above")
 

@@ -1,14 +1,12 @@
-"""How good a model is: its error on a split, and how near it came to the optimum (see `pca`)."""
+"""How good a model is: its errors on both splits, and how near it came to the optimum (see `pca`)."""
 
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from jaxtyping import Float64, UInt8
-from torch import Tensor, nn
+from torch import Tensor
 
 from autoencoder import published
-from autoencoder.models import LinearAutoencoder, scale
+from autoencoder.models import LinearAutoencoder, mean_squared_error
 from autoencoder.pca import Optimum, principal_cosines
 
 
@@ -19,22 +17,6 @@ class Angle:
     direction: int
     degrees: float
     cosine_squared: float
-
-
-@torch.no_grad()
-def squared_errors(model: nn.Module, images: UInt8[Tensor, "n *image"], batch_size: int) -> Float64[Tensor, " n"]:
-    """Per image, the mean over its pixels of (reconstruction - x)², in units of the scaled inputs."""
-    device = next(model.parameters()).device
-    errors = []
-    for batch in images.split(batch_size):
-        x = scale(batch.to(device))
-        errors.append((model(x) - x).square().mean(1).cpu().double())
-    return torch.cat(errors)
-
-
-def mean_squared_error(model: nn.Module, images: UInt8[Tensor, "n *image"], batch_size: int) -> float:
-    """`squared_errors`, summed in float64 and divided once: it does not depend on the batch size beyond rounding."""
-    return squared_errors(model, images, batch_size).sum().item() / len(images)
 
 
 def evaluate(

@@ -37,16 +37,19 @@ def catch_up(store: "Store") -> None:
             continue  # its follower has come to its end
 
 
-def reconcile(champion: str) -> "Tracked":
+def reconcile() -> "Tracked":
     """Make the store say what the workspace's record says, and what trainings said that no follower followed.
 
-    `champion` is the figure by which models are ranked. Raises UserError if something of the record is missing, or the
-    store cannot be reached.
+    Raises UserError if params.yaml is wrong, something of the record is missing, or the store cannot be reached.
     """
-    with export.begun() as exported:  # whether it is missing or not: MLflow takes as long to tell
+    with export.begun() as exported:  # first, and whether it is missing or not: MLflow takes as long to tell
+        from autoencoder import params
+
+        champion, recorded = params.load().track.champion, state.read()
+
         from autoencoder.tracking import Store
 
-        recorded, store = state.read(), Store()
+        store = Store()
         catch_up(store)
         return store.mirror(recorded, champion, exported)
 

@@ -1,7 +1,7 @@
-"""The linear undercomplete autoencoder, and the scale of what goes into it."""
+"""The linear undercomplete autoencoder, the scale of what goes into it, and the error of what comes out."""
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor, nn
 
 
@@ -76,3 +76,19 @@ def build(name: str, *, input_dimensions: int, code_dimensions: int, seed: int) 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MODELS[name](input_dimensions, code_dimensions)
+
+
+@torch.no_grad()
+def squared_errors(model: nn.Module, images: UInt8[Tensor, "n *image"], batch_size: int) -> Float64[Tensor, " n"]:
+    """Per image, the mean over its pixels of (reconstruction - x)², in units of the scaled inputs."""
+    device = next(model.parameters()).device
+    errors = []
+    for batch in images.split(batch_size):
+        x = scale(batch.to(device))
+        errors.append((model(x) - x).square().mean(1).cpu().double())
+    return torch.cat(errors)
+
+
+def mean_squared_error(model: nn.Module, images: UInt8[Tensor, "n *image"], batch_size: int) -> float:
+    """`squared_errors`, summed in float64 and divided once: it does not depend on the batch size beyond rounding."""
+    return squared_errors(model, images, batch_size).sum().item() / len(images)

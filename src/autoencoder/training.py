@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 
 from autoencoder.errors import UserError
-from autoencoder.evaluation import mean_squared_error
 from autoencoder.graph import Replayed, Steps
-from autoencoder.models import LinearAutoencoder, scale
+from autoencoder.models import LinearAutoencoder, mean_squared_error, scale
 
 # Images that are gathered at a time (a batch at least), and seconds after which a slow model's losses are looked at all
 # the same. The hot loop in between never waits for the device. Neither number changes a result.
