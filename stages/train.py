@@ -1,5 +1,6 @@
 """data/images.safetensors → models/autoencoder.safetensors, metrics/training.csv, metrics/steps.csv."""
 
+import gc
 import sys
 from functools import partial
 
@@ -20,6 +21,8 @@ def train() -> None:
     from autoencoder import checkpoints, pipeline, records, resume
     from autoencoder.journal import Journal
     from autoencoder.training import Training
+
+    gc.enable()  # unlike the other stages, this one lasts: see `entry`
 
     images = checkpoints.load_images()
     description = checkpoints.describe(images["train_images"], **settings.model.model_dump())

@@ -63,6 +63,8 @@ def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10,
         "render": stage(params={"render": params["render"]}, outs=[Path("figures/curve.png")]),
     }
     Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
+    inputs = {"deps": [str(checkpoints.IMAGES)], "params": ["seed", "train"]}
+    Path("dvc.yaml").write_text(json.dumps({"stages": {"train": {"cmd": "run"} | inputs}}))
 
 
 def stage(deps: Any = (), params: Any = None, outs: Any = ()) -> dict[str, Any]:
@@ -403,6 +405,32 @@ class TestReplay:
         assert run["tags"].get(tracking.ERROR, "None").endswith(str(error))
         assert run["tags"]["machine.device"] == "cpu"
         assert not path.exists()
+
+    def test_the_model_of_a_followed_training_is_logged_once(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        follower.log_model(tracking.Store())
+        assert contents() == []  # there is no run of this model
+        follower.replay(tracking.Store(), train())
+        follower.log_model(tracking.Store())
+        (run,) = contents()
+        assert len(run["outputs"]) == 1
+        follower.log_model(tracking.Store())
+        follower.reconcile()
+        assert [found["models"] for found in contents()] == [run["models"]]
+
+    def test_the_program_of_another_training_that_ended_meanwhile_is_not_logged(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, exported: Path
+    ) -> None:
+        def slow() -> Path:
+            record(images, weights=1)
+            return exported
+
+        record(images)
+        follower.replay(tracking.Store(), train())
+        monkeypatch.setattr(export, "begun", lambda: nullcontext(slow))
+        follower.log_model(tracking.Store())
+        (run,) = contents()
+        assert run["models"] == []
 
     def test_a_run_says_where_it_comes_from(self, images: dict[str, torch.Tensor]) -> None:
         record(images)

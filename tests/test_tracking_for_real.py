@@ -253,6 +253,24 @@ def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+def test_a_training_alone_has_its_model_logged(clone: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(clone, tmp_path / "clone"))
+    params = folder / "params.yaml"
+    params.write_text(re.sub(r"epochs: \d+", "epochs: 3000", params.read_text()))
+    run("dvc", "repro", "train", cwd=folder)
+    database = folder / "mlflow.db"
+    wait_for(database.exists)
+    client = tracking.MlflowClient(f"sqlite:///{database}")
+
+    def logged() -> list[Any]:
+        runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+        return [found for found in runs if found.outputs and found.outputs.model_outputs]
+
+    wait_for(logged)
+    (found,) = logged()
+    assert found.info.status == "FINISHED"
+
+
 def test_killed_reconcilers_leave_nothing_that_the_next_one_does_not_mend() -> None:
     run(sys.executable, "-W", "ignore", str(ROOT / "tests" / "kill_tracking.py"), "--kills", "3", cwd=ROOT)
 

@@ -1,4 +1,4 @@
-"""Carries a training's journal to MLflow while it grows: a process of its own, which never holds the training up."""
+"""Carries a training's journal, and then its model, to MLflow: a process of its own, which holds nothing up."""
 
 import fcntl
 import os
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoencoder import export, journal, state
+from autoencoder import export, journal, pipeline, state
 
 if TYPE_CHECKING:
     from autoencoder.tracking import Store, Tracked
@@ -55,7 +55,7 @@ def reconcile() -> "Tracked":
 
 
 def follow(path: Path) -> None:
-    """Follow the training whose journal is at `path`, behind the followers of those before.
+    """Follow the training whose journal is at `path`, behind the followers of those before, and log its model.
 
     A training that is killed and resumed again and again thus costs one import of MLflow at a time.
     """
@@ -64,7 +64,20 @@ def follow(path: Path) -> None:
         if path.exists():
             from autoencoder.tracking import Store
 
-            replay(Store(), path)
+            store = Store()
+            replay(store, path)
+            if journal.MODEL.exists():
+                log_model(store)
+
+
+def log_model(store: "Store") -> None:
+    """Log the model of the workspace to its run while `evaluate` and `render` work: `track` need not wait for it."""
+    key, md5 = pipeline.current("train").key, pipeline.md5(journal.MODEL)
+    if store.lacks_model(key, md5):
+        with export.begun() as exported:
+            program = exported()
+            if pipeline.md5(journal.MODEL) == md5:  # no other training has ended meanwhile
+                store.log_model(key, md5, program)
 
 
 if __name__ == "__main__":

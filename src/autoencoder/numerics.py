@@ -42,11 +42,11 @@ def configure(runtime: Runtime) -> list[str]:
         raise UserError("runtime.numerics: portable must be set before torch is imported; start a new process")
     os.environ.update(profile)
 
-    if "torch" not in sys.modules:
-        _load_torch()
-
+    first = "torch" not in sys.modules
     import torch
 
+    if first:
+        gc.freeze()  # see `entry`
     torch.set_num_threads(runtime.threads)
     if runtime.numerics == "portable":
         if torch.cuda.is_available():
@@ -60,15 +60,6 @@ def configure(runtime: Runtime) -> list[str]:
                 "those of dvc.lock, are promised for runtime.device cpu"
             )
     return notes
-
-
-def _load_torch() -> None:
-    """Import torch without the collector: to go through its objects is a quarter of what a short program takes."""
-    gc.disable()
-    import torch  # noqa: F401
-
-    gc.freeze()  # at the exit, too
-    gc.enable()
 
 
 def outside_the_promise() -> str | None:

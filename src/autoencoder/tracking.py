@@ -5,6 +5,7 @@ store can be deleted and filled again; docs/tracking.md lists what a run carries
 """
 
 import fcntl
+import gc
 import hashlib
 import itertools
 import json
@@ -133,6 +134,7 @@ class Store:
             self._create_database(create)
             self.client = MlflowClient(self.uri, self.uri)
             self.client.search_experiments(max_results=1)
+        gc.freeze()  # see `entry`
 
     def _create_database(self, create: bool) -> None:
         """Make a SQLite store whole or not at all: MLflow cannot go on with one whose migrations were cut short."""
@@ -290,6 +292,18 @@ class Store:
             self.client.set_tag(other.info.run_id, DIFFERS, new.info.run_id)
             self.client.set_tag(new.info.run_id, DIFFERS, other.info.run_id)
         self._follow(new, header, entries)
+
+    def lacks_model(self, key: str, model_md5: str) -> bool:
+        """Whether the run of state `key` with this model is there, and the model itself is not logged to it."""
+        with self._errors():
+            run = self._runs(key).get(model_md5)
+            return run is not None and not self._models(run)
+
+    def log_model(self, key: str, model_md5: str, exported: Path) -> None:
+        """Log the program in the folder `exported` to the run that lacks it, if no other process has done so."""
+        with self.lock(key), tempfile.TemporaryDirectory() as scratch, self._errors():
+            if self.lacks_model(key, model_md5):
+                self._log_model(self._runs(key)[model_md5], exported, Path(scratch))
 
     def holds_results(self, run_id: str) -> bool:
         """Whether run `run_id` is that of a trained state."""
