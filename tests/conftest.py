@@ -1,6 +1,5 @@
 """Fixtures, and the two things that must happen before torch and this project's modules are imported."""
 
-import gc
 import os
 import subprocess
 import sys
@@ -27,7 +26,6 @@ for name in ("AUTOENCODER_MIRROR", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
 from autoencoder import numerics, params  # noqa: E402 (after the environment)
 
 numerics.configure(params.Runtime(device="cpu", numerics="portable", threads=1))
-gc.unfreeze()  # hypothesis asks who refers to an object, and of frozen ones nobody knows
 SHAPED = ("models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "graph")
 CHECK = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float, as for mypy
 install_import_hook([f"autoencoder.{module}" for module in SHAPED], CHECK)  # shapes in signatures, for the tests alone

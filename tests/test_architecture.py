@@ -34,7 +34,7 @@ MAY_NAME = {
 # Which modules may have a package loaded, by whatever they import, once they are imported themselves.
 CORE = {"models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "resume", "graph"}
 MLFLOW = {"follower", "tracking", "served_model"}
-PARAMS_READERS = {"params", "numerics", "checkpoints", "resume"}
+PARAMS_READERS = {"params", "numerics"}
 MAY_LOAD = {
     "click": {"entry", "cli"} | MLFLOW,
     "dvc": set(),

@@ -229,7 +229,7 @@ def test_a_server_that_dies_in_the_middle_of_training_costs_one_line_and_no_trai
         time.sleep(journal.SECONDS)  # it goes on until its pipe is full
         following = folder / ".autoencoder/journal"
         assert repro.stdout
-        assert any(list(following.glob("*.log")) for _ in repro.stdout), "no follower was started"
+        assert any(any(following.glob("*.log")) for _ in repro.stdout), "no follower was started"
         os.killpg(repro.pid, signal.SIGSTOP)  # in the middle of training; its follower goes on
         client = tracking.MlflowClient(url)
         wait_for(

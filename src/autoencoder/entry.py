@@ -1,4 +1,4 @@
-"""What the entry points share: errors that a user can mend are one line and exit status 1, and no time is lost."""
+"""What the entry points share: an error that a user can mend is printed as one line, and the exit status is 1."""
 
 import gc
 import signal
@@ -12,11 +12,12 @@ from autoencoder.errors import UserError
 class Group(click.Group):
     """A click group whose commands may raise UserError or OSError (disk full, no permission).
 
-    As a program it does without Python's collector, which would spend a quarter of a short program's time in what torch
-    and MLflow import. What lasts turns it on; who imports one of the two has it pass over that at the exit, too.
+    Python's garbage collector is off: to look through all that torch and MLflow import would take a quarter of a short
+    program's time. `gc.freeze`, after these imports, spares that at the exit, too. A command that lasts enables it.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run as a program."""
         gc.disable()
         return super().__call__(*args, **kwargs)
 

@@ -42,10 +42,9 @@ def configure(runtime: Runtime) -> list[str]:
         raise UserError("runtime.numerics: portable must be set before torch is imported; start a new process")
     os.environ.update(profile)
 
-    first = "torch" not in sys.modules
     import torch
 
-    if first:
+    if not gc.isenabled():
         gc.freeze()  # see `entry`
     torch.set_num_threads(runtime.threads)
     if runtime.numerics == "portable":

@@ -134,7 +134,8 @@ class Store:
             self._create_database(create)
             self.client = MlflowClient(self.uri, self.uri)
             self.client.search_experiments(max_results=1)
-        gc.freeze()  # see `entry`
+        if not gc.isenabled():
+            gc.freeze()  # see `entry`
 
     def _create_database(self, create: bool) -> None:
         """Make a SQLite store whole or not at all: MLflow cannot go on with one whose migrations were cut short."""
