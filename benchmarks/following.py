@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from autoencoder import checkpoints, journal, numerics, params
+from autoencoder import checkpoints, journal, numerics, params, pipeline
 
 TOLD = 60  # seconds within which the follower is to have told all
 
@@ -28,9 +28,9 @@ def compare(pairs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
         os.chdir(folder)
         checkpoints.save_model(model, description)
-        ratios = []
+        ratios, flat = [], pipeline.flatten(settings.model_dump())
         for number in range(pairs):
-            notes = journal.Journal(f"{number:064}", params.flatten(settings), {}, print)
+            notes = journal.Journal(f"{number:064}", flat, {}, print)
             ratios.append(seconds(images, settings, notes) / seconds(images, settings, None))
         os.chdir(workspace)
     return {

@@ -37,9 +37,7 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
         elif stage == "train":
             follower.catch_up(store)  # there is no evaluation of this model yet
         if not store.holds_results(run_id):
-            click.echo(
-                f"nothing new: another run holds this state, and run {run_id} is deleted as soon as it is closed"
-            )
+            click.echo(f"no new state was trained: run {run_id} holds nothing, and is deleted as soon as it is closed")
             subprocess.Popen(
                 [sys.executable, str(Path(__file__).parent), "project", "--discard", run_id],
                 stdin=subprocess.DEVNULL,
@@ -52,12 +50,17 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
 def _check(edits: dict[str, str]) -> None:
     """Raise UserError if one of `edits` is wrong: DVC would write it down all the same."""
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     from autoencoder import params, pipeline
 
     values = pipeline.load(pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}")
     for name, text in edits.items():
-        pipeline.put(values, name, YAML(typ="safe").load(text))
+        try:
+            value = YAML(typ="safe").load(text)
+        except YAMLError:
+            raise UserError(f"--{name}: expected a value as in {pipeline.PARAMS}, found {text!r}") from None
+        pipeline.put(values, name, value)
     params.check(values)
 
 

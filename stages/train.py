@@ -35,10 +35,11 @@ def train() -> None:
     )
     say = partial(tqdm.write, file=sys.stderr)
     key, facts = pipeline.current("train").key, numerics.facts(settings.runtime)
+    as_written = pipeline.flatten(pipeline.load(pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}"))
     with (
         resume.one_trainer(),
         resume.Keeper(training, key, facts, say) as keeper,
-        Journal(key, params.flatten(settings), facts, say) as journal,
+        Journal(key, as_written, facts, say) as journal,
     ):
         keeper.restore()
         total = len(images["train_images"])

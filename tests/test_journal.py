@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -41,21 +42,27 @@ def test_a_disk_that_takes_half_a_line_is_full(said: list[str], monkeypatch: pyt
     class Full:
         """An unbuffered file on a disk with room for ten bytes."""
 
+        def __init__(self, file: IO[bytes]) -> None:
+            self.file = file
+
         def write(self, content: bytes) -> int:
-            return min(len(content), 10)
+            return self.file.write(content[:10])
 
         def close(self) -> None:
-            pass
+            self.file.close()
 
     monkeypatch.setattr(journal.Journal, "_follow", lambda _: None)
-    with journal.Journal("0" * 64, {}, {}, said.append) as notes:
+    with journal.Journal("0" * 64, {}, {}, said.append) as notes, notes.path.open("rb") as file:
         assert notes.file
-        notes.file.close()
-        notes.file = Full()  # type: ignore[assignment]
+        notes.file = Full(notes.file)  # type: ignore[assignment]
         notes.note([], [Epoch(1, 0.5, 0.4)])
         notes.note([], [Epoch(1, 0.5, 0.4), Epoch(2, 0.4, 0.3)])
+        assert journal.alive(file)  # nobody is to take it for killed
     (note,) = said
     assert "No space left on device" in note
+    header, rest = notes.path.read_bytes().split(b"\n")
+    assert json.loads(header).keys() == journal.HEADER
+    assert len(rest) == 10
 
 
 def test_without_a_follower_the_journal_is_whole_and_left_to_track(

@@ -37,7 +37,7 @@ def test_the_run_of_mlflow_run_is_the_run_of_the_state(folder: Path) -> None:
     assert found.data.tags["autoencoder.started_by"] == "mlflow run"
     assert run_id in run("autoencoder", "which-run", cwd=folder).stdout
     done = run("mlflow", "run", ".", "--env-manager", "local", cwd=folder)
-    assert "nothing new" in done.stdout
+    assert "no new state was trained" in done.stdout
     for _ in range(300):  # the empty run is deleted after MLflow has closed it
         if list(runs(folder)) == [run_id]:
             return
@@ -51,10 +51,11 @@ def test_a_wrong_parameter_is_one_line_and_changes_nothing(folder: Path) -> None
         "train.learning_rat=1": "unknown key 'train.learning_rat' (did you mean 'learning_rate'?)",
         "train.epochs=many": "train.epochs: expected a valid integer, found 'many'",
         "seed.x=1": "unknown key 'seed.x'",
+        "seed=[": "--seed: expected a value as in params.yaml, found '['",
     }.items():
         done = run("mlflow", "run", ".", "--env-manager", "local", "-P", edit, cwd=folder, check=False)
         assert done.returncode != 0
-        assert f"Error: params.yaml: {line}" in done.stderr
+        assert line in done.stderr
         assert "Traceback" not in done.stderr
     assert (folder / "params.yaml").read_text() == before
 

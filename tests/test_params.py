@@ -22,7 +22,7 @@ VALID = st.fixed_dictionaries(
                 "epochs": COUNT,
                 "batch_size": COUNT,
                 "optimizer": st.sampled_from(["sgd", "adam"]),
-                "learning_rate": st.floats(0, exclude_min=True, allow_infinity=False),
+                "learning_rate": st.floats(0, 1e9, exclude_min=True),
                 "momentum": st.floats(0, 1, exclude_max=True),
                 "log_every": COUNT,
             }
@@ -84,7 +84,6 @@ def test_what_is_written_is_what_is_read(tmp_path_factory: pytest.TempPathFactor
     YAML(typ="safe", pure=True).dump(values, path)
     loaded = params.load(path)
     assert loaded.model_dump() == values
-    assert params.flatten(loaded)["train.learning_rate"] == values["train"]["learning_rate"]
 
 
 @given(text=st.text(alphabet=st.sampled_from("seed:{}[]&*!%-? |>'\"#\n\t01.eE+,:xo~<=")))
@@ -107,6 +106,7 @@ def test_any_text_is_read_or_refused_with_one_line(tmp_path_factory: pytest.Temp
         ("seed: 42", "seed: -1", "seed: expected greater than or equal to 0, found -1"),
         ("seed: 42", f"seed: {2**63}", f"seed: expected less than {2**63}, found {2**63}"),
         ("seed: 42", "42: 42", "expected a name as key, found 42"),
+        ("0.03162277660168379", "1e39", "train.learning_rate: expected less than or equal to 1000000000, found 1e+39"),
         ("epochs: 20", "epochs: 0", "train.epochs: expected greater than or equal to 1, found 0"),
         ("epochs: 20", "epochs: 2.5", "train.epochs: expected a valid integer, found 2.5"),
         ("epochs: 20", "epochs: '20'", "train.epochs: expected a valid integer, found '20'"),

@@ -6,6 +6,8 @@ The tests of this file run in their order: each starts from the state that the o
 import json
 import re
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,14 @@ class Repository:
         text = self.params.read_text()
         assert old in text
         self.params.write_text(text.replace(old, new))
+
+    def runs(self) -> dict[str, dict[str, str]]:
+        """The tags of each run in the MLflow store."""
+        found: dict[str, dict[str, str]] = {}
+        with closing(sqlite3.connect(self.folder / "mlflow.db")) as store:  # MLflow would keep a deleted one open
+            for run_id, name, value in store.execute("select run_uuid, key, value from tags"):
+                found.setdefault(run_id, {})[name] = value
+        return found
 
     def contents(self) -> dict[str, bytes]:
         folders = ("data", "models", "metrics", "figures")
@@ -70,9 +80,13 @@ def test_nothing_changed_runs_nothing(repository: Repository, first: dict[str, b
 
 
 @pytest.mark.slow
-def test_running_everything_again_gives_the_same_bytes(repository: Repository, first: dict[str, bytes]) -> None:
-    assert repository.repro("--force", "--no-run-cache", "render") == dict.fromkeys(ALL[:-1], "run")
+def test_running_everything_again_gives_the_same_bytes_and_the_run_says_so(
+    repository: Repository, first: dict[str, bytes]
+) -> None:
+    assert repository.repro("--force", "--no-run-cache") == dict.fromkeys(ALL, "run")
     assert repository.contents() == first
+    (tags,) = repository.runs().values()
+    assert tags["autoencoder.reproduced"].startswith("bit for bit")
     assert run("git", "status", "--porcelain", cwd=repository.folder).stdout == ""
 
 
@@ -81,7 +95,9 @@ def test_a_workspace_whose_tracking_was_removed_tracks_again_and_nothing_else(re
     shutil.rmtree(repository.folder / "mlruns")
     (repository.folder / "mlflow.db").unlink()
     assert repository.repro() == dict.fromkeys(ALL, "skipped") | {"track": "run"}
-    assert "article" not in run("autoencoder", "which-run", cwd=repository.folder).stdout
+    ((run_id, tags),) = repository.runs().items()
+    assert tags["autoencoder.started_by"] == "dvc repro"
+    assert run_id in run("autoencoder", "which-run", cwd=repository.folder).stdout
     assert run("git", "status", "--porcelain", cwd=repository.folder).stdout == ""
 
 
@@ -97,12 +113,12 @@ def test_a_figures_knob_draws_and_tracks_again_and_trains_nothing(
     repository.edit("examples: 12", "examples: 10")
 
 
-def test_going_back_to_params_that_were_run_restores_their_results(
+def test_going_back_to_params_that_were_run_restores_their_results_and_their_run(
     repository: Repository, first: dict[str, bytes]
 ) -> None:
     repository.edit("learning_rate: 0.03162277660168379", "learning_rate: 0.1")
-    assert repository.repro("render") == {
-        "download": "skipped", "pca": "skipped", "train": "run", "evaluate": "run", "render": "run",
+    assert repository.repro() == {
+        "download": "skipped", "pca": "skipped", "train": "run", "evaluate": "run", "render": "run", "track": "run",
     }  # fmt: skip
     assert repository.contents()["models/autoencoder.safetensors"] != first["models/autoencoder.safetensors"]
     difference = json.loads(repository.dvc("metrics", "diff", "--json"))
@@ -114,6 +130,7 @@ def test_going_back_to_params_that_were_run_restores_their_results(
         "download": "skipped", "pca": "skipped", "train": "restored", "evaluate": "restored", "render": "restored",
     }  # fmt: skip
     assert repository.contents() == first
+    assert len(repository.runs()) == 2
 
 
 def test_a_state_that_differs_in_its_code_alone_is_tracked_as_well(

@@ -1,5 +1,6 @@
 """The keys by which a trained state is found again."""
 
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -103,8 +104,28 @@ def test_a_missing_param_is_named() -> None:
         pipeline.current("train")
 
 
-@pytest.mark.parametrize("text", ["stages: [", "just words"])
-def test_a_lock_that_is_none_is_refused(text: str) -> None:
+@pytest.mark.parametrize("length", range(0, len(LOCK), 5))
+def test_a_lock_that_was_cut_short_is_refused_or_lacks_its_end(length: int) -> None:
+    with suppress(UserError):
+        assert pipeline.recorded(LOCK[:length]).keys() <= {"train"}
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("stages: [", "dvc repro"),
+        ("just words", "dvc repro"),
+        ("stages: {train: words}", "git checkout dvc.lock"),
+        ("stages: {train: {deps: []}}", "git checkout dvc.lock"),
+        ("stages: {train: {cmd: run, deps: [{path: data}]}}", "git checkout dvc.lock"),
+        ("stages: [train]", "git checkout dvc.lock"),
+    ],
+)
+def test_a_lock_that_is_none_is_refused(text: str, remedy: str) -> None:
     Path("dvc.lock").write_text(text)
-    with pytest.raises(UserError, match=r"^dvc\.lock: .*dvc repro"):
+    with pytest.raises(UserError, match=rf"^dvc\.lock: .*{remedy}"):
         pipeline.recorded()
+
+
+def test_nested_params_get_dotted_names() -> None:
+    assert pipeline.flatten({"seed": 42, "train": {"learning_rate": 1}}) == {"seed": 42, "train.learning_rate": 1}

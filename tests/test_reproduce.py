@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import run
 
-from autoencoder import cli, reproduce, tracking
+from autoencoder import cli, lineage, reproduce, tracking
 from autoencoder.errors import UserError
 from autoencoder.state import MODEL
 
@@ -67,7 +67,10 @@ def recorded(store: tracking.Store, model: str, *, without: str = "") -> str:
         "params": {"params.yaml": {"seed": 2}},
         "outs": [{"path": MODEL, "md5": out}],
     }
-    run_id = str(store._create("key", {"seed": 2}).info.run_id)
+    source = lineage.source()
+    created = store._create("key", {"seed": 2}, source)
+    store._log_lineage(created, source)
+    run_id = str(created.info.run_id)
     store.client.set_tag(run_id, tracking.MODEL_MD5, out)
     store.client.set_tag(run_id, f"{tracking.MACHINE}threads", "7")
     for name, text in {

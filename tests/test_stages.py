@@ -1,6 +1,7 @@
 """The stages through click's runner, in a folder of their own, with good input and with bad."""
 
 import errno
+import json
 import os
 import runpy
 import shutil
@@ -16,7 +17,7 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
-from autoencoder import records
+from autoencoder import journal, records
 
 STAGES: click.Group = runpy.run_path(str(ROOT / "stages" / "__main__.py"))["main"]
 RECORDING = ("download", "pca", "train", "evaluate", "render")  # all but track, which writes to MLflow
@@ -102,6 +103,15 @@ def test_the_training_record_has_a_row_per_epoch() -> None:
     assert [row["epoch"] for row in rows] == [1, 2]
     evaluated = records.read_json(records.EVALUATION)
     assert evaluated["test"]["mse"] == pytest.approx(rows[-1]["test_mse"], rel=1e-6)
+
+
+def test_the_journal_has_the_params_as_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal.Journal, "_follow", lambda _: None)
+    edit("momentum: 0.5", "momentum: 0")  # as dvc.lock has it: the same run is made of either
+    succeed("train")
+    (path,) = journal.left()
+    header = json.loads(path.read_text().splitlines()[0])
+    assert repr(header["params"]["train.momentum"]) == "0"
 
 
 def test_running_a_stage_again_writes_the_same_bytes() -> None:

@@ -4,9 +4,11 @@ import fcntl
 import hashlib
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from importlib import metadata
@@ -18,11 +20,13 @@ from urllib.request import Request, urlopen
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from conftest import ROOT, small
 from conftest import run as command
+from PIL import Image
 from servers import serving
 
-from autoencoder import checkpoints, export, follower, journal, params, pipeline, records, tracking
+from autoencoder import checkpoints, cli, export, follower, journal, pipeline, records, tracking
 from autoencoder.errors import UserError
 from autoencoder.models import scale
 from autoencoder.state import read
@@ -51,7 +55,7 @@ def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10,
     records.write_csv(records.STEPS, STEPS)
     records.write_json(records.EVALUATION, EVALUATION)
     Path("figures").mkdir(exist_ok=True)
-    Path("figures/curve.png").write_bytes(b"picture of %d" % render)
+    Image.new("L", (render, 1)).save("figures/reconstructions.png")
     stages = {
         "download": stage(params={"data": params["data"]}, outs=[checkpoints.IMAGES]),
         "train": stage(
@@ -60,7 +64,7 @@ def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10,
             outs=[checkpoints.MODEL, records.TRAINING, records.STEPS],
         ),
         "evaluate": stage(deps=[checkpoints.MODEL], outs=[records.EVALUATION]),
-        "render": stage(params={"render": params["render"]}, outs=[Path("figures/curve.png")]),
+        "render": stage(params={"render": params["render"]}, outs=[Path("figures/reconstructions.png")]),
     }
     Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
     inputs = {"deps": [str(checkpoints.IMAGES)], "params": ["seed", "train"]}
@@ -135,12 +139,18 @@ def contents() -> list[dict[str, Any]]:
                     "metrics": history,
                     "datasets": [(i.dataset.name, i.dataset.digest) for i in run.inputs.dataset_inputs],
                     "files": sorted(
-                        file.path
-                        for folder in ("", "figures")
+                        re.sub(r"timestamp\+\d+", "moment", file.path)
+                        for folder in ("", "figures", "images")
                         for file in client.list_artifacts(run_id, folder)
                         if not file.is_dir
                     ),
                     "models": [(model.model_id, str(model.status)) for model in models],
+                    "model params": [model.params for model in models],
+                    "model metrics": {
+                        (metric.key, metric.value, metric.dataset_name, metric.dataset_digest)
+                        for model in models
+                        for metric in model.metrics or []
+                    },
                     "outputs": [model.model_id for model in run.outputs.model_outputs] if run.outputs else [],
                 }
             )
@@ -174,8 +184,19 @@ class TestMirror:
             "pca/compression": [(0, 2.0)],
         }
         assert run["datasets"] == [("digits", pipeline.md5(checkpoints.IMAGES))]
-        assert run["files"] == ["dvc.lock", "figures/curve.png", "params.yaml"]
+        shown = f"images/reconstructions+step+0+moment+{uuid.UUID(pipeline.md5(tracking.COMPARED))}"
+        assert run["files"] == [
+            "dvc.lock", "figures/reconstructions.png", f"{shown}+compressed.webp", f"{shown}.png", "params.yaml",
+        ]  # fmt: skip
         assert [(run["outputs"], status) for _, status in run["models"]] == [([run["models"][0][0]], "READY")]
+        assert run["model params"] == [run["params"]]
+        data = ("digits", pipeline.md5(checkpoints.IMAGES))
+        assert run["model metrics"] == {
+            ("test/final_mse", 0.25, *data),
+            ("test/ratio_to_optimum", 1.5, *data),
+            ("train/final_mse", 0.24, *data),
+            ("pca/compression", 2.0, *data),
+        }
         assert run["tags"]["render.examples"] == "10"
         assert run["tags"][tracking.MODEL_SHA256] == hashlib.sha256(checkpoints.MODEL.read_bytes()).hexdigest()
 
@@ -279,8 +300,56 @@ class TestMirror:
     def test_an_edit_of_the_params_is_no_part_of_the_recorded_state(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         Path("params.yaml").write_text("seed: 42\ntrain: {epochs: 3}\nrender: {examples: 12}\n")
-        with pytest.raises(UserError, match=r"params.yaml: expected train as dvc.lock has it .*, found an edit"):
+        with pytest.raises(
+            UserError, match=r"params.yaml: expected .*train.epochs.* as dvc.lock has it, found an edit"
+        ):
             read()
+
+    def test_an_edit_of_a_knob_is_refused_as_well(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        given = json.loads(Path("params.yaml").read_text())
+        Path("params.yaml").write_text(json.dumps(given | {"render": {"examples": 77}}))
+        with pytest.raises(UserError, match=r"params.yaml: expected render.examples as dvc.lock has it, found an edit"):
+            read()
+
+    def test_without_the_code_that_made_a_state_no_commit_is_named(self, images: dict[str, torch.Tensor]) -> None:
+        record(images)
+        Path("code.py").write_text("as it was\n")
+        lock = json.loads(Path("dvc.lock").read_text())
+        lock["stages"]["train"]["deps"].append({"path": "code.py", "md5": pipeline.md5(Path("code.py"))})
+        Path("dvc.lock").write_text(json.dumps(lock))
+        command("git", "init", "-q", cwd=Path())
+        command("git", "add", "code.py", cwd=Path())
+        command("git", "commit", "-qm", "Start", cwd=Path())
+        Path("code.py").write_text("edited since\n")
+        follower.reconcile()
+        assert tracking.COMMIT not in contents()[0]["tags"]
+
+    def test_a_deleted_experiment_is_one_line_that_says_how_to_restore_it(
+        self, images: dict[str, torch.Tensor]
+    ) -> None:
+        record(images)
+        follower.reconcile()
+        client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+        client.delete_experiment(client.get_experiment_by_name(tracking.EXPERIMENT).experiment_id)
+        with pytest.raises(UserError, match="'autoencoder' was deleted in MLflow; `mlflow experiments restore"):
+            follower.reconcile()
+
+    def test_which_run_fails_as_long_as_no_run_is_whole(self, images: dict[str, torch.Tensor]) -> None:
+        def which_run() -> tuple[int, str]:
+            done = CliRunner().invoke(cli.main, ["which-run"])
+            return done.exit_code, done.output
+
+        record(images)
+        assert which_run() == (1, "Error: no MLflow run holds this state; autoencoder track\n")
+        tracked = follower.reconcile()
+        assert which_run() == (0, f"{tracked.run_id} {tracked.name!r}\n{tracked.link}\n")
+        client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+        client.delete_tag(tracked.run_id, tracking.FILES)
+        client.delete_registered_model(tracking.REGISTERED)
+        status, said = which_run()
+        assert status == 1
+        assert said.endswith("Error: the run lacks files, registration; autoencoder track\n")
 
     def test_an_altered_output_is_refused(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
@@ -316,6 +385,14 @@ CHANGES = [
     "set_registered_model_alias",
     "set_terminated",
 ]
+
+
+def test_an_export_that_fails_is_one_line(images: dict[str, torch.Tensor], capfd: pytest.CaptureFixture[str]) -> None:
+    record(images)
+    checkpoints.IMAGES.unlink()
+    with pytest.raises(UserError, match=r"^the model could not be exported: data/images.safetensors: .*dvc repro"):
+        follower.reconcile()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow
@@ -481,6 +558,59 @@ class TestReplay:
         follower.replay(tracking.Store(), path)
         assert [run["status"] for run in contents()] == ["KILLED"]
 
+    def test_a_killed_run_whose_results_are_there_after_all_is_finished_without_an_error(
+        self, images: dict[str, torch.Tensor]
+    ) -> None:
+        record(images)
+        follower.replay(tracking.Store(), train(SystemExit(137)))
+        follower.reconcile()
+        (run,) = contents()
+        assert run["status"] == "FINISHED"
+        assert tracking.ERROR not in run["tags"]
+
+    def test_a_journal_read_later_tells_who_started_the_training_and_from_which_code(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record(images, seed=1)
+        Path("notes.txt").write_text("clean\n")
+        command("git", "init", "-q", cwd=Path())
+        command("git", "add", "notes.txt", cwd=Path())
+        command("git", "commit", "-qm", "Start", cwd=Path())
+        Path("notes.txt").write_text("changed\n")
+        with monkeypatch.context() as patch:
+            patch.setenv("DVC_EXP_NAME", "wider")
+            train()
+        Path("notes.txt").write_text("clean\n")
+        record(images, seed=2)
+        monkeypatch.setenv("DVC_EXP_NAME", "later")
+        follower.reconcile()
+        runs = {run["params"]["seed"]: run["tags"] for run in contents()}
+        # The journals of these tests say seed 42 whatever the record says.
+        assert {seed: tags[tracking.STARTED_BY] for seed, tags in runs.items()} == {
+            "42": "dvc exp run wider",
+            "2": "dvc exp run later",
+        }
+        assert {seed: tags[tracking.DIRTY] for seed, tags in runs.items()} == {"42": "true", "2": "false"}
+
+    def test_the_journal_of_another_training_does_not_take_the_run_of_mlflow_run(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record(images, seed=1)
+        train()
+        record(images, seed=2)
+        empty = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}").create_run("0").info.run_id
+        monkeypatch.setenv("MLFLOW_RUN_ID", empty)
+        assert follower.reconcile().run_id == empty
+        assert len(contents()) == 2
+
+    def test_a_run_of_mlflow_run_that_is_in_another_store_is_not_waited_for(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        record(images)
+        monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
+        follower.reconcile()
+        assert [run["status"] for run in contents()] == ["FINISHED"]
+
     def test_a_resumed_training_goes_on_in_its_run(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
         follower.replay(tracking.Store(), train(SystemExit(143), epochs=1))
@@ -512,7 +642,7 @@ class TestReplay:
         assert (failed["status"], finished["status"]) == ("FAILED", "FINISHED")
         assert journal.left() == []
 
-    @pytest.mark.parametrize("content", [b"", b"\0" * 4096, b'{"key"', b"null\n"])
+    @pytest.mark.parametrize("content", [b"", b"\0" * 4096, b'{"key"', b"null\n", b'{"key": "another version"}\n'])
     def test_a_damaged_journal_says_nothing_and_is_removed(
         self, images: dict[str, torch.Tensor], content: bytes
     ) -> None:
@@ -577,15 +707,25 @@ class TestReplay:
         assert tracking.REPRODUCED not in run["tags"]
 
     def test_another_model_of_the_same_state_is_a_new_run_and_both_say_so(
-        self, images: dict[str, torch.Tensor]
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        def cut_short(*_: object) -> None:
+            raise KeyboardInterrupt
+
         record(images)
         follower.replay(tracking.Store(), train())
         follower.reconcile()
         record(images, weights=1)
-        follower.replay(tracking.Store(), train())
-        follower.reconcile()
+        path, store = train(), tracking.Store()
+        with monkeypatch.context() as patch:
+            patch.setattr(tracking.MlflowClient, "set_terminated", cut_short)
+            with pytest.raises(KeyboardInterrupt):
+                follower.replay(store, path)
+        follower.replay(store, path)
+        tracked = follower.reconcile()
         first, second = contents()
+        assert [first["status"], second["status"]] == ["FINISHED", "FINISHED"]
+        assert str(tracked).startswith(f"warning: another training of this state gave another model: run {first['id']}")
         assert first["tags"][tracking.DIFFERS] == second["id"]
         assert second["tags"][tracking.DIFFERS] == first["id"]
         assert first["tags"][tracking.MODEL_MD5] != second["tags"][tracking.MODEL_MD5]
@@ -593,12 +733,12 @@ class TestReplay:
 
 
 def test_runs_are_named_by_what_they_do_otherwise_than_the_article() -> None:
-    root = Path(__file__).parent.parent
-    article = params.flatten(params.load(root / "params.yaml"))
+    article = pipeline.flatten(pipeline.load(ROOT / "params.yaml", (ROOT / "params.yaml").read_text(), remedy=""))
     named = {name: value for name, value in article.items() if not name.startswith(("evaluate", "render", "track"))}
     assert tracking.run_name(named) == "article"
     changed = named | {"data.name": "digits", "train.learning_rate": 0.01}
     assert tracking.run_name(changed) == "data=digits lr=0.01"
+    assert tracking.run_name(dict(reversed(changed.items()))) == "data=digits lr=0.01"
 
 
 @pytest.mark.usefixtures("quick_export")
@@ -636,6 +776,6 @@ class TestRegistry:
         follower.replay(tracking.Store(), train())
         run, lacking = tracking.Store().which(read())
         assert run is not None
-        assert set(lacking) == {"tags", "files", "figures", "model"}
+        assert set(lacking) == {"tags", "files", "figures", "model", "registration"}
         follower.reconcile()
         assert tracking.Store().which(read())[1] == []

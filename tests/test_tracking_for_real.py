@@ -37,6 +37,7 @@ RUNS = {
     "code=24 lr=0.05": (24, 0.05),
     "lr=0.01": (32, 0.01),
 }
+LONG = 1000  # epochs, whose lines are more than a pipe holds
 SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
@@ -95,18 +96,19 @@ def test_two_workers_of_dvcs_queue_make_four_complete_runs_in_one_fresh_store(fo
 
 
 def test_an_empty_store_is_rebuilt_from_git_and_dvc_alone(folder: Path) -> None:
-    def metrics(store: str) -> dict[str, Any]:
+    def metrics(store: str, *started_by: str) -> dict[str, Any]:
         found = complete(tracking.MlflowClient(f"sqlite:///{store}"))
-        started = {str(run.data.tags["autoencoder.started_by"]) for run in found.values()}
-        assert started <= {*(f"dvc exp run local-{number}" for number in range(4)), "by hand"}
+        assert sorted(run.data.tags[tracking.STARTED_BY] for run in found.values()) == sorted(started_by)
         return {name: run.data.metrics for name, run in found.items()}
 
-    before = metrics(f"{folder}/mlflow.db")
+    before = metrics(f"{folder}/mlflow.db", *(f"dvc exp run local-{number}" for number in range(4)))
     run("dvc", "exp", "apply", "local-0", cwd=folder)
     for name in ("mlflow.db", "mlruns"):
         (folder / name).rename(folder.parent / name)
     run("autoencoder", "track", "--all", cwd=folder)
-    assert metrics(f"{folder}/./mlflow.db") == before  # by another name: MLflow keeps the first file open
+    assert (
+        metrics(f"{folder}/./mlflow.db", *["by hand"] * 4) == before
+    )  # by another name: MLflow keeps the first file open
     shutil.rmtree(folder / "mlruns")
     for name in ("mlflow.db", "mlruns"):
         (folder.parent / name).rename(folder / name)
@@ -186,7 +188,7 @@ def team(folder: Path, database: str) -> dict[str, Any]:
     return {"command": command, "folder": folder.parent, "MLFLOW_BACKEND_STORE_URI": database, **SERVER}
 
 
-def test_a_teams_server_holds_four_complete_runs_of_four_processes_at_once(
+def test_a_teams_server_holds_four_complete_runs_of_two_workers_at_once(
     folder: Path, team: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serving(**team) as url:
@@ -202,31 +204,41 @@ def only_line(output: str) -> str:
     return line
 
 
-def test_without_a_server_track_says_in_one_line_that_nothing_is_lost_and_what_to_type(
+def test_without_a_server_all_is_made_and_one_line_says_that_nothing_is_lost_and_what_to_type(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run("dvc", "exp", "apply", "local-0", cwd=folder)
+    params = folder / "params.yaml"
     with black_hole() as url:
-        for address in (url, f"http://127.0.0.1:{free_port()}"):
+        for seed, address in enumerate((url, f"http://127.0.0.1:{free_port()}")):
             monkeypatch.setenv("MLFLOW_TRACKING_URI", address.replace("//", "//me:secret@"))
-            line = only_line(run("autoencoder", "track", cwd=folder, check=False).stderr)
+            run("dvc", "exp", "apply", "local-0", cwd=folder)
+            text = re.sub(r"epochs: \d+", f"epochs: {LONG}", params.read_text())
+            params.write_text(re.sub(r"seed: \d+", f"seed: {seed}", text))
+            repro = start("dvc", "repro", cwd=folder)
+            hold_until_followed(repro)
+            output, _ = repro.communicate(timeout=300)
+            assert re.findall(r"Running stage '(\w+)'", output) == ["train", "evaluate", "render", "track"]
+            line = only_line(output)
             assert line.startswith(f"Error: MLflow store {address}: ")
             assert line.endswith(
                 "Nothing is lost: the results are in the workspace. Type `autoencoder track` when this is mended"
             )
+            assert run("dvc", "status", "render", cwd=folder).stdout == "Data and pipelines are up to date.\n"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert re.findall(r"Running stage '(\w+)'", run("dvc", "repro", cwd=folder).stdout) == ["track"]
+    run("dvc", "exp", "apply", "local-0", cwd=folder)
 
 
 def test_a_server_that_dies_in_the_middle_of_training_costs_one_line_and_no_training(
     folder: Path, team: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port, epochs = free_port(), 1000
+    port = free_port()
     params = folder / "params.yaml"
-    params.write_text(re.sub(r"epochs: \d+", f"epochs: {epochs}", params.read_text()))
+    params.write_text(re.sub(r"epochs: \d+", f"epochs: {LONG}", params.read_text()))
     with serving(**team, port=port) as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         repro = start("dvc", "repro", cwd=folder)
-        read_to(repro, "Test  Epoch: 1 ")
-        time.sleep(journal.SECONDS)  # it goes on until its pipe is full
+        hold_until_followed(repro)
         following = folder / ".autoencoder/journal"
         assert repro.stdout
         assert any(any(following.glob("*.log")) for _ in repro.stdout), "no follower was started"
@@ -245,6 +257,12 @@ def test_a_server_that_dies_in_the_middle_of_training_costs_one_line_and_no_trai
         assert len(complete(tracking.MlflowClient(url))) == len(RUNS) + 1
 
 
+def hold_until_followed(repro: "subprocess.Popen[str]") -> None:
+    """Hold a training of `LONG` epochs by its full pipe until it is old enough for a follower."""
+    read_to(repro, "Test  Epoch: 1 ")
+    time.sleep(journal.SECONDS)
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
     """Wait until `condition()` is true."""
     deadline = time.monotonic() + seconds
@@ -256,8 +274,11 @@ def wait_for(condition: Callable[[], object], seconds: float = 120) -> None:
 def test_a_training_alone_has_its_model_logged(clone: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(clone, tmp_path / "clone"))
     params = folder / "params.yaml"
-    params.write_text(re.sub(r"epochs: \d+", "epochs: 3000", params.read_text()))
-    run("dvc", "repro", "train", cwd=folder)
+    params.write_text(re.sub(r"epochs: \d+", f"epochs: {LONG}", params.read_text()))
+    training = start("dvc", "repro", "train", cwd=folder)
+    hold_until_followed(training)
+    training.communicate(timeout=300)
+    assert training.returncode == 0
     database = folder / "mlflow.db"
     wait_for(database.exists)
     client = tracking.MlflowClient(f"sqlite:///{database}")
@@ -275,8 +296,15 @@ def test_killed_reconcilers_leave_nothing_that_the_next_one_does_not_mend() -> N
     run(sys.executable, "-W", "ignore", str(ROOT / "tests" / "kill_tracking.py"), "--kills", "3", cwd=ROOT)
 
 
-def test_four_processes_make_one_fresh_store_at_once(tmp_path: Path) -> None:
-    program = "from autoencoder.tracking import Store; Store()"
-    processes = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", program], cwd=tmp_path) for _ in range(4)]
+@pytest.mark.parametrize("folders", ["one", "four"])
+def test_four_processes_make_one_fresh_store_at_once(
+    tmp_path: Path, folders: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    program = [sys.executable, "-W", "ignore", "-c", "from autoencoder.tracking import Store; Store()"]
+    places = [tmp_path / (str(number) if folders == "four" else "one") for number in range(4)]
+    for place in places:
+        place.mkdir(exist_ok=True)
+    processes = [subprocess.Popen(program, cwd=place) for place in places]
     assert [process.wait(120) for process in processes] == [0, 0, 0, 0]
     assert tracking.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_experiments()

@@ -50,7 +50,8 @@ def which_run() -> None:
     """Print the MLflow run of the workspace's state, its link, and what it lacks. Exit status 1 if it is not whole."""
     from autoencoder import state, tracking
 
-    run, missing = tracking.Store(create=False).which(state.read())
+    recorded = state.read()
+    run, missing = tracking.Store(create=False).which(recorded)
     if not run:
         raise click.ClickException("no MLflow run holds this state; autoencoder track")
     click.echo(f"{run.run_id} {run.name!r}\n{run.link}")

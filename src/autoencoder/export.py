@@ -25,25 +25,25 @@ EXAMPLES = 2  # with one, torch.export would fix the size of the batch
 def begun() -> Iterator[Callable[[], Path]]:
     """Begin to export models/autoencoder.safetensors; call the value to wait for the folder of `export`.
 
-    Whoever leaves without asking for it ends the export. The call raises UserError if it failed; it has printed why.
+    Whoever leaves without asking for it ends the export. The call raises UserError if it failed.
     """
     source = str(Path(__file__).parent.parent)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
     with tempfile.TemporaryDirectory() as folder:
-        process = subprocess.Popen([sys.executable, "-m", "autoencoder.export", folder], env=environment)
+        command = [sys.executable, "-m", "autoencoder.export", folder]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
 
-        def exported() -> Path:
-            if process.wait():
-                raise UserError(
-                    f"the model could not be exported: exit status {process.returncode}; see the lines above"
-                )
-            return Path(folder)
+            def exported() -> Path:
+                _, said = process.communicate()
+                if process.returncode:
+                    reason = said.strip().splitlines()[-1:] or [f"exit status {process.returncode}"]
+                    raise UserError(f"the model could not be exported: {reason[0]}")
+                return Path(folder)
 
-        try:
-            yield exported
-        finally:
-            process.kill()
-            process.wait()
+            try:
+                yield exported
+            finally:
+                process.kill()
 
 
 def export(folder: Path) -> None:
@@ -78,5 +78,8 @@ def export(folder: Path) -> None:
 
 if __name__ == "__main__":
     gc.disable()
-    export(Path(sys.argv[1]))
+    try:
+        export(Path(sys.argv[1]))
+    except UserError as error:
+        sys.exit(str(error))
     os._exit(0)  # to tidy torch's objects up, now or before, takes a second

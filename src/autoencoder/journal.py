@@ -24,6 +24,7 @@ MODEL = Path("models/autoencoder.safetensors")
 # A training that is over sooner is not worth a process: `track` reads its journal.
 SECONDS = 1.0
 LOOK = 0.5  # seconds between two looks of a reader
+HEADER = {"key", "params", "facts", "versions", "source", "began"}  # what the first line says
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,10 @@ class Journal:
     def __init__(self, key: str, params: dict[str, Any], facts: dict[str, str], say: Callable[[str], None]) -> None:
         self.key, self.say = key, say
         self.header = {"key": key, "params": params, "facts": facts, "versions": lineage.versions()}
+        self.header["source"] = asdict(lineage.source())
         self.steps = self.epochs = 0
-        self.file: IO[bytes] | None = None  # None if it could not be written
-        self.followed = False
+        self.file: IO[bytes] | None = None  # open to the end, whatever happens: its lock says that this training lives
+        self.followed = self.failed = False
 
     def __enter__(self) -> "Journal":
         self.began = time.monotonic()
@@ -60,7 +62,7 @@ class Journal:
             self.file = new.open("wb", buffering=0)
             fcntl.flock(self.file, fcntl.LOCK_EX)
             self._append(self.header | {"began": began})
-            if self.file:
+            if not self.failed:
                 new.rename(self.path)  # whoever sees it sees it locked, and with its header
         except OSError as error:
             self._give_up(error)
@@ -94,14 +96,14 @@ class Journal:
     def _append(self, entry: dict[str, Any]) -> None:
         line = f"{json.dumps(entry)}\n".encode()
         try:
-            if self.file and self.file.write(line) < len(line):
+            if self.file and not self.failed and self.file.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
         except OSError as error:
             self._give_up(error)
 
     def _follow(self) -> None:
         """Start the follower, once. It outlives this process, and knows by the lock when that has ended."""
-        if self.followed or not self.file:
+        if self.followed or self.failed:
             return
         self.followed = True
         source = str(Path(__file__).parent.parent)
@@ -121,9 +123,8 @@ class Journal:
             self._say(error)
 
     def _give_up(self, error: OSError) -> None:
+        self.failed = True
         if self.file:
-            self.file.close()
-            self.file = None
             Path(f"{self.path}.new").unlink(missing_ok=True)
         self._say(error)
 

@@ -33,6 +33,27 @@ class Origin:
     facts: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Source:
+    """From which code a process works, and who started it.
+
+    `commit` is None outside a git repository. `diff` is the patch on top, empty for a clean tree: its bytes as Latin-1,
+    for they may have any encoding. `packages` has the hash of requirements.lock, `mlflow_run` is the id of the run that
+    `mlflow run` began.
+    """
+
+    commit: str | None
+    diff: str
+    started_by: str
+    packages: dict[str, str]
+    mlflow_run: str | None
+
+
+def source() -> Source:
+    """The source of what this process does now."""
+    return Source(commit(), diff().decode("latin-1"), started_by(), packages(), os.environ.get("MLFLOW_RUN_ID"))
+
+
 def commit() -> str | None:
     """The checked-out commit, or None outside a git repository."""
     return _git("rev-parse", "HEAD").decode().strip() or None

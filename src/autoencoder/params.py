@@ -40,7 +40,7 @@ class Train(Section):
     epochs: PositiveInt
     batch_size: PositiveInt
     optimizer: Literal["sgd", "adam"]
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0, le=1e9)]  # far beyond sense, and finite as float32
     momentum: Annotated[float, Field(ge=0, lt=1)]
     log_every: PositiveInt
 
@@ -112,14 +112,6 @@ def check(values: dict[str, Any], path: Path = PATH) -> Params:
     except ValidationError as error:
         faults = "; ".join(_describe(dict(fault)) for fault in error.errors())
         raise UserError(f"{path}: {faults}") from None
-
-
-def flatten(params: Params) -> dict[str, Any]:
-    """`{"seed": 42, "train.epochs": 20, …}`: the dotted names that DVC and MLflow use."""
-    flat: dict[str, Any] = {}
-    for name, value in params.model_dump().items():
-        flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
 
 
 def _describe(fault: dict[str, Any]) -> str:

@@ -42,15 +42,20 @@ def recorded(lock: str | None = None) -> dict[str, Stage]:
     Raises UserError if there is no dvc.lock, or it is not one.
     """
     stages = load(LOCK, lock, remedy="dvc repro").get("stages", {})
-    return {
-        name: Stage(
-            stage["cmd"],
-            {dep["path"]: dep["md5"] for dep in stage.get("deps", [])},
-            stage.get("params", {}).get(str(PARAMS), {}),
-            {out["path"]: out["md5"] for out in stage.get("outs", [])},
-        )
-        for name, stage in stages.items()
-    }
+    try:
+        return {
+            name: Stage(
+                stage["cmd"],
+                {dep["path"]: dep["md5"] for dep in stage.get("deps", [])},
+                stage.get("params", {}).get(str(PARAMS), {}),
+                {out["path"]: out["md5"] for out in stage.get("outs", [])},
+            )
+            for name, stage in stages.items()
+        }
+    except (AttributeError, KeyError, TypeError):
+        raise UserError(
+            f"{LOCK}: expected command, deps, params and outs of every stage, found a damaged file; git checkout {LOCK}"
+        ) from None
 
 
 def current(name: str) -> Stage:
@@ -81,6 +86,14 @@ def put(params: dict[str, Any], name: str, value: Any) -> None:
         if not isinstance(params, dict):
             raise UserError(f"{PARAMS}: unknown key {name!r} ({section!r} is a value)")
     params[key] = value
+
+
+def flatten(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"seed": 42, "train.epochs": 20, …}` of nested params: the dotted names that DVC and MLflow use."""
+    flat: dict[str, Any] = {}
+    for name, value in params.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return flat
 
 
 def md5(path: Path) -> str:

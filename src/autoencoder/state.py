@@ -21,7 +21,7 @@ class State:
     `key` names the state. `params` define it, `knobs` are those of evaluation and drawing. `data_md5` and `model_md5`
     are DVC's hashes, `model_sha256` is that of the same file. `curves` are the training's course, `figures` its final
     numbers, `files` the pictures, `documents` the text of params.yaml and dvc.lock (without `track`, which is still to
-    be recorded).
+    be recorded). `code_as_recorded` is whether the workspace holds the code that made all this.
     """
 
     key: str
@@ -34,6 +34,7 @@ class State:
     figures: dict[str, float]
     files: list[Path]
     documents: dict[str, str]
+    code_as_recorded: bool
 
 
 def read() -> State:
@@ -49,13 +50,15 @@ def read() -> State:
             f"dvc.lock: expected stages train and evaluate, {', '.join(sorted(missing))} not found; dvc repro"
         )
     train = stages["train"]
-    given = pipeline.load(pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}")
-    if edited := [name for name, value in train.params.items() if given.get(name) != value]:
+    params = pipeline.flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
+    given = pipeline.flatten(pipeline.load(pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}"))
+    if edited := [name for name, value in params.items() if given.get(name) != value]:
         raise UserError(
-            f"{pipeline.PARAMS}: expected {', '.join(edited)} as dvc.lock has it for the trained model, found an edit; "
+            f"{pipeline.PARAMS}: expected {', '.join(edited)} as dvc.lock has it, found an edit; "
             f"dvc repro, or git checkout {pipeline.PARAMS}"
         )
-    params = _flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
+    written = {path for stage in stages.values() for path in stage.outs}
+    code = {path: md5 for stage in stages.values() for path, md5 in stage.deps.items() if path not in written}
     outs = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items() if path != IMAGES}
     for path, md5 in outs.items():
         _check(Path(path), md5)
@@ -69,6 +72,7 @@ def read() -> State:
         curves=journal.points(records.read_csv(records.TRAINING), records.read_csv(records.STEPS)),
         figures=figures(),
         files=sorted(Path(path) for path in outs if path.startswith("figures/")),
+        code_as_recorded=all(Path(path).exists() and pipeline.md5(Path(path)) == md5 for path, md5 in code.items()),
         documents={"params.yaml": pipeline.PARAMS.read_text(), "dvc.lock": pipeline.lock_without(others)},
     )
 
@@ -91,10 +95,3 @@ def _check(path: Path, md5: str) -> None:
     found = pipeline.md5(path) if path.exists() else "no file"
     if found != md5:
         raise UserError(f"{path}: expected the file of dvc.lock (MD5 {md5}), found {found}; dvc repro or dvc checkout")
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

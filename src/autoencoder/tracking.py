@@ -31,6 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from autoencoder import export, journal, lineage, pipeline, server, view
 from autoencoder.errors import UserError, without_passwords
 from autoencoder.journal import Point
+from autoencoder.lineage import Source
 from autoencoder.state import IMAGES, State, defining
 
 # A dead server is to fail in seconds, and MLflow reads some of these when it is imported. The caller's values win.
@@ -54,6 +55,7 @@ from mlflow.entities import (  # noqa: E402
     Run,
     RunTag,
 )
+from mlflow.entities.model_registry import ModelVersion  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import Model, ModelSignature  # noqa: E402
 from mlflow.types import Schema, TensorSpec  # noqa: E402
@@ -67,6 +69,7 @@ ERROR = "autoencoder.error"
 MODEL_MD5 = "autoencoder.model_md5"
 MODEL_SHA256 = "autoencoder.model_sha256"
 BEGAN = "mlflow.autoencoder.began"
+STARTED_BY = "autoencoder.started_by"
 SOURCE = {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL"}
 COMMIT = "mlflow.source.git.commit"
 DIRTY = "autoencoder.dirty"
@@ -79,7 +82,7 @@ SECONDS = "autoencoder.training_seconds"
 REGISTERED = "autoencoder"
 CHAMPION = "champion"
 NOTE = "mlflow.note.content"
-COMPARED = "figures/reconstructions.png"
+COMPARED = Path("figures/reconstructions.png")
 GRID_PIXELS = 220  # of the small copy that the grid shows: three runs fit side by side
 BATCH = 1_000  # metrics that MLflow accepts at once
 
@@ -139,15 +142,18 @@ class Store:
 
     def _create_database(self, create: bool) -> None:
         """Make a SQLite store whole or not at all: MLflow cannot go on with one whose migrations were cut short."""
-        path = Path(self.uri.removeprefix("sqlite:///"))
-        if self.uri.startswith("sqlite:///") and not path.exists():
-            if not create:
-                raise UserError(f"MLflow store {self.uri}: not found; `autoencoder track` makes it")
-            unfinished = path.with_name(f"{path.name}.unfinished")
-            unfinished.unlink(missing_ok=True)
-            with chdir(self.root):  # its first experiment keeps artifacts below the folder that it is made in
-                MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
-            unfinished.rename(path)
+        path = Path(self.uri.removeprefix("sqlite:///")).absolute()
+        if not self.uri.startswith("sqlite:///") or path.exists():
+            return
+        if not create:
+            raise UserError(f"MLflow store {self.uri}: not found; `autoencoder track` makes it")
+        with _alone_in(path.parent):  # another repository may share the store
+            if not path.exists():
+                unfinished = path.with_name(f"{path.name}.unfinished")
+                unfinished.unlink(missing_ok=True)
+                with chdir(self.root):  # its first experiment keeps artifacts below the folder that it is made in
+                    MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+                unfinished.rename(path)
 
     def mirror(self, state: State, champion: str, exported: Callable[[], Path]) -> Tracked:
         """Make the store say what `state` says, and return its run. What it says already is left alone.
@@ -156,13 +162,14 @@ class Store:
         `exported` gives the folder with the model's program (see `export`).
         """
         with self.lock(state.key), tempfile.TemporaryDirectory() as scratch, self._errors():
-            run = self._run(state) or self._create(state.key, state.params)
+            source = lineage.source()
+            run = self._run(state) or self._create(state.key, state.params, source)
             missing = self._missing(run, state)
             self._log_dataset(run, state)
             self._log_parameters(run, missing)
             self._log_points(run, missing["curves"])
-            if str(pipeline.LOCK) in missing["files"]:  # also when another commit's code drew the figures of this model
-                self._log_lineage(run)
+            if str(pipeline.LOCK) in missing["files"] and state.code_as_recorded:  # also if other code drew the figures
+                self._log_lineage(run, source)
             self._log_files(run, state, missing["files"], Path(scratch))
             if missing["model"]:
                 self._log_model(run, exported(), Path(scratch))
@@ -170,9 +177,8 @@ class Store:
             with self.lock("registry"):
                 self._register(run, state, champion)
             self._mark(run)
-            if run.info.status != "FINISHED":
-                ended = run.info.end_time or run.info.start_time  # how long training took is not in the record
-                self.client.set_terminated(run.info.run_id, "FINISHED", ended)
+            if missing["end"]:
+                self._finish(run)
             return self._tracked(run)
 
     def which(self, state: State) -> tuple[Tracked | None, list[str]]:
@@ -194,15 +200,11 @@ class Store:
         Raises UserError if there is no such run, it is not of this project, or something of it is gone.
         """
         with self._errors(), tempfile.TemporaryDirectory() as folder:
-            try:
-                run = self.client.get_run(run_id)
-            except MlflowException as error:
-                if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
+            if not (run := self._get(run_id)):
                 raise UserError(
                     f"run {run_id}: not found in MLflow store {self.uri}; "
                     "`autoencoder which-run` prints that of the workspace"
-                ) from None
+                )
             if KEY not in run.data.tags or COMMIT not in run.data.tags:
                 raise UserError(f"run {run_id}: expected a run of this project, found none of the tags {KEY}, {COMMIT}")
             there = {file.path for file in self.client.list_artifacts(run_id)}
@@ -236,9 +238,10 @@ class Store:
         """Make the store say what a training's journal says, as it comes: see `follower`.
 
         A training of a state whose model is known is no new run but a proof: it is compared with what is there.
-        A journal without a header is damaged, and says nothing.
+        A journal without a whole header is damaged, or another version's, and says nothing.
         """
-        if not (begin := next(entries, None)):
+        begin = next(entries, None)
+        if not begin or not begin[0].keys() >= journal.HEADER:
             return
         header, rest = begin[0], itertools.chain([begin[1:]], entries)
         with self._errors(), self.lock(header["key"]):
@@ -246,7 +249,7 @@ class Store:
             if any(run.data.tags.get(BEGAN) == str(header["began"]) for model, run in runs.items() if model):
                 return
             if set(runs) <= {None}:
-                run = runs.get(None) or self._create(header["key"], defining(header["params"]), header["began"])
+                run = runs.get(None) or self._create_for(header)
                 self._follow(run, header, rest)
             else:
                 self._compare(runs, header, list(rest))
@@ -255,17 +258,17 @@ class Store:
         self._begin(run, header)
         end: dict[str, Any] = {"status": "KILLED", "error": "the process was killed", "ended": None}
         for batch in entries:
-            points = [Point(**point) for entry in batch for point in entry.get("points", [])]
+            points = _points(batch)
             if self._contradicts(run, points):  # another training was killed in it, and did not go on in this one
                 self.client.set_terminated(run.info.run_id, "KILLED")
-                run = self._create(header["key"], defining(header["params"]), header["began"])
+                run = self._create_for(header)
                 self._begin(run, header)
             self._log_points(run, self._missing_points(run, points))
             end = next((entry for entry in batch if "status" in entry), end)
         names = {"model_md5": MODEL_MD5, "error": ERROR, "seconds": SECONDS}
         tags = [RunTag(tag, without_passwords(str(end[name]))) for name, tag in names.items() if name in end]
-        self.client.log_batch(run.info.run_id, tags=tags)
         self.client.set_terminated(run.info.run_id, end["status"], end["ended"])
+        self.client.log_batch(run.info.run_id, tags=tags)  # last: a run that has a model is not followed again
 
     def _begin(self, run: Run, header: dict[str, Any]) -> None:
         run_id = run.info.run_id
@@ -277,6 +280,7 @@ class Store:
         versions = {f"{VERSION}{name}": value for name, value in header["versions"].items()}
         tags = [RunTag(*tag) for tag in (facts | versions | {BEGAN: str(header["began"])}).items()]
         self.client.log_batch(run_id, params=params, tags=tags)
+        self._log_lineage(run, Source(**header["source"]))
 
     def _compare(
         self, runs: dict[str | None, Run], header: dict[str, Any], entries: list[list[dict[str, Any]]]
@@ -288,8 +292,9 @@ class Store:
             day = datetime.fromtimestamp(end["ended"] / 1000, UTC).isoformat(timespec="seconds")
             self.client.set_tag(run.info.run_id, REPRODUCED, f"bit for bit, {day}")
             return
-        new = self._create(header["key"], defining(header["params"]), header["began"])
-        for other in runs.values():
+        points = [point for batch in entries for point in _points(batch)]
+        new = self._unfinished(runs, points) or self._create_for(header)
+        for other in (run for model, run in runs.items() if model):
             self.client.set_tag(other.info.run_id, DIFFERS, new.info.run_id)
             self.client.set_tag(new.info.run_id, DIFFERS, other.info.run_id)
         self._follow(new, header, entries)
@@ -352,42 +357,54 @@ class Store:
     def _run(self, state: State) -> Run | None:
         """The run of `state`: that of its very model, else one whose model is not known yet and that fits."""
         runs = self._runs(state.key)
-        unfinished = runs.get(None)
-        if unfinished and self._contradicts(unfinished, state.curves):
-            unfinished = None
-        return runs.get(state.model_md5) or unfinished
+        return runs.get(state.model_md5) or self._unfinished(runs, state.curves)
 
-    def _create(self, key: str, params: dict[str, Any], began: int | None = None) -> Run:
+    def _unfinished(self, runs: dict[str | None, Run], points: Iterable[Point]) -> Run | None:
+        """Of a state's `runs` the one whose model is not known yet, if it does not contradict `points`."""
+        run = runs.get(None)
+        return run if run and not self._contradicts(run, points) else None
+
+    def _create(self, key: str, params: dict[str, Any], source: Source, began: int | None = None) -> Run:
         """A new run, begun at `began` (ms) or now, or the one that `mlflow run` began if it holds no results yet."""
-        tags = {KEY: key, "mlflow.user": lineage.user(), "autoencoder.started_by": lineage.started_by()}
-        tags |= {f"{VERSION}{name}": value for name, value in lineage.packages().items()}
-        experiment = self._experiment()
-        run = self._adopt(tags, run_name(params)) or self.client.create_run(
-            experiment, began, SOURCE | tags, run_name(params)
-        )
-        self._log_lineage(run)
-        return run
+        tags = {KEY: key, "mlflow.user": lineage.user(), STARTED_BY: source.started_by}
+        tags |= {f"{VERSION}{name}": value for name, value in source.packages.items()}
+        experiment, name = self._experiment(), run_name(params)
+        empty = source.mlflow_run and self._get(source.mlflow_run)
+        if not empty or empty.info.lifecycle_stage != "active" or KEY in empty.data.tags:
+            return self.client.create_run(experiment, began, SOURCE | tags, name)
+        self.client.log_batch(empty.info.run_id, tags=[RunTag(*tag) for tag in tags.items()])
+        self.client.update_run(empty.info.run_id, name=name)
+        return self.client.get_run(empty.info.run_id)
 
-    def _log_lineage(self, run: Run) -> None:
-        """Say from which commit, and with which changes on top, the run's results come."""
-        if not (commit := lineage.commit()):
-            return
-        if diff := lineage.diff():
-            told = without_passwords(diff.decode("latin-1")).encode("latin-1")  # it may have any encoding
-            with tempfile.TemporaryDirectory() as folder:
-                (Path(folder) / CHANGES).write_bytes(told)
-                self.client.log_artifact(run.info.run_id, str(Path(folder) / CHANGES))
-        tags = [RunTag(COMMIT, commit), RunTag(DIRTY, str(bool(diff)).lower())]
-        self.client.log_batch(run.info.run_id, tags=tags)
+    def _create_for(self, header: dict[str, Any]) -> Run:
+        """A new run for the training whose journal begins with `header`."""
+        return self._create(header["key"], defining(header["params"]), Source(**header["source"]), header["began"])
 
-    def _adopt(self, tags: dict[str, str], name: str) -> Run | None:
-        """The run that `mlflow run` began, if there is one and it holds no results yet."""
-        run_id = os.environ.get("MLFLOW_RUN_ID")
-        if not run_id or KEY in self.client.get_run(run_id).data.tags:
+    def _get(self, run_id: str) -> Run | None:
+        try:
+            return self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
             return None
-        self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
-        self.client.update_run(run_id, name=name)
-        return self.client.get_run(run_id)
+
+    def _finish(self, run: Run) -> None:
+        """Say that the training has ended well: its results are there, whatever its journal said."""
+        if ERROR in run.data.tags:
+            self.client.delete_tag(run.info.run_id, ERROR)
+        ended = run.info.end_time or run.info.start_time  # how long training took is not in the record
+        self.client.set_terminated(run.info.run_id, "FINISHED", ended)
+
+    def _log_lineage(self, run: Run, source: Source) -> None:
+        """Say from which commit, and with which changes on top, the run's results come."""
+        if not source.commit:
+            return
+        if source.diff:
+            with tempfile.TemporaryDirectory() as folder:
+                (Path(folder) / CHANGES).write_bytes(without_passwords(source.diff).encode("latin-1"))
+                self.client.log_artifact(run.info.run_id, str(Path(folder) / CHANGES))
+        tags = [RunTag(COMMIT, source.commit), RunTag(DIRTY, str(bool(source.diff)).lower())]
+        self.client.log_batch(run.info.run_id, tags=tags)
 
     def _experiment(self) -> str:
         """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else `autoencoder`, and its view."""
@@ -401,6 +418,11 @@ class Store:
                     self.client.create_experiment(name, artifact_location=beside)
             by_name = not identifier and self.client.get_experiment_by_name(name)
             found = by_name or self.client.get_experiment(str(identifier))
+            if found.lifecycle_stage != "active":
+                raise UserError(
+                    f"experiment {found.name!r} was deleted in MLflow; `mlflow experiments restore --experiment-id "
+                    f"{found.experiment_id}` brings it back, or set MLFLOW_EXPERIMENT_NAME to another"
+                )
             for tag, value in (KIND, (view.TAG, view.tag())):
                 if found.tags.get(tag) != value:
                     self.client.set_experiment_tag(found.experiment_id, tag, value)
@@ -418,6 +440,8 @@ class Store:
             "files": {name: md5 for name, md5 in _hashes(state).items() if there.get(name) != md5},
             "figures": {name: value for name, value in state.figures.items() if run.data.metrics.get(name) != value},
             "model": {} if self._models(run) else {"model": state.model_md5},
+            "registration": {} if self._version(run) else {"registration": REGISTERED},
+            "end": {} if run.info.status == "FINISHED" and ERROR not in run.data.tags else {"end": "FINISHED"},
         }
 
     def _missing_points(self, run: Run, points: Iterable[Point]) -> dict[tuple[str, int], Point]:
@@ -468,8 +492,8 @@ class Store:
                 self.client.log_text(run_id, text, name)
             else:
                 self.client.log_artifact(run_id, name, str(Path(name).parent))
-            if name == COMPARED:
-                self._log_image(run, Path(name), scratch)
+            if Path(name) == COMPARED:
+                self._log_image(run, COMPARED, scratch)
         if names:
             self.client.set_tag(run_id, FILES, json.dumps(_hashes(state)))
 
@@ -500,7 +524,8 @@ class Store:
         experiment, run_id = run.info.experiment_id, run.info.run_id
         for model in self.client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
             self.client.delete_logged_model(model.model_id)
-        model = self.client.create_logged_model(experiment, "autoencoder", run_id, params=run.data.params)
+        params = self.client.get_run(run_id).data.params  # `run` may be older than they are
+        model = self.client.create_logged_model(experiment, "autoencoder", run_id, params=params)
         save_model(exported, scratch / "model", Model(run_id=run_id, model_id=model.model_id))
         self.client.log_model_artifacts(model.model_id, str(scratch / "model"))
         self.client.finalize_logged_model(model.model_id, "READY")
@@ -512,14 +537,17 @@ class Store:
         if not self.client.search_registered_models(f"name = '{REGISTERED}'"):
             with _made_meanwhile():
                 self.client.create_registered_model(REGISTERED)
-        versions = self.client.search_model_versions(f"name = '{REGISTERED}'")
-        version = next((version for version in versions if version.run_id == run.info.run_id), None)
-        version = version or self.client.create_model_version(
+        version = self._version(run) or self.client.create_model_version(
             REGISTERED, self.client.get_logged_model(model_id).artifact_location, run.info.run_id, model_id=model_id
         )
         aliases = self.client.get_registered_model(REGISTERED).aliases
         if CHAMPION not in aliases or self._beats(state, aliases[CHAMPION], metric):
             self.client.set_registered_model_alias(REGISTERED, CHAMPION, version.version)
+
+    def _version(self, run: Run) -> ModelVersion | None:
+        """The registered version of the run's model."""
+        versions = self.client.search_model_versions(f"name = '{REGISTERED}'")
+        return next((version for version in versions if version.run_id == run.info.run_id), None)
 
     def _beats(self, state: State, champion: str, metric: str) -> bool:
         """Whether `state` is better by `metric` than the champion's version, on the same data."""
@@ -541,6 +569,17 @@ class Store:
                 self.client.delete_tag(other.info.run_id, tag)
         if tag not in run.data.tags:
             self.client.set_tag(run.info.run_id, tag, workspace)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process is alone in `folder`."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -585,6 +624,11 @@ def description(state: State) -> str:
     return ", ".join(lines) + f". Data: {state.params['data.name']}."
 
 
+def _points(entries: Iterable[dict[str, Any]]) -> list[Point]:
+    """The points in a journal's `entries`."""
+    return [Point(**point) for entry in entries for point in entry.get("points", [])]
+
+
 def _facts(run: Run) -> dict[str, str]:
     found = {name: value for name, value in run.data.tags.items() if name.startswith((MACHINE, VERSION))}
     return {name.partition(".")[2]: value for name, value in sorted(found.items())}
@@ -600,6 +644,8 @@ def _hashes(state: State) -> dict[str, str]:
 
 def run_name(params: dict[str, Any]) -> str:
     """What a state does otherwise than the article, such as `code=16 lr=0.01`; short, as the columns of the UI are."""
-    differences = {name: value for name, value in params.items() if ARTICLE.get(name) != value}
-    names = {name: SHORT.get(name, name.removesuffix(".name").rpartition(".")[2]) for name in differences}
-    return " ".join(f"{names[name]}={value}" for name, value in differences.items()) or "article"
+    known = [name for name in ARTICLE if name in params]
+    names = [*known, *sorted(params.keys() - known)]
+    differences = {name: params[name] for name in names if ARTICLE.get(name) != params[name]}
+    short = {name: SHORT.get(name, name.removesuffix(".name").rpartition(".")[2]) for name in differences}
+    return " ".join(f"{short[name]}={value}" for name, value in differences.items()) or "article"
