@@ -1,7 +1,9 @@
 """What it costs training that MLflow is told of it live: the default training with and without, in turn."""
 
+import fcntl
 import json
 import os
+import socket
 import sys
 import tempfile
 import time
@@ -9,35 +11,41 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from autoencoder import checkpoints, journal, numerics, params, pipeline
-
-TOLD = 60  # seconds within which the follower is to have told all
+from autoencoder import checkpoints, follower, journal, numerics, params, pipeline
 
 
-def measure(pairs: int) -> dict[str, Any]:
+def measure(rounds: int) -> dict[str, Any]:
     """`compare` in a process of its own."""
     from resume import apart
 
-    return apart(__file__, pairs)
+    return apart(__file__, rounds)
 
 
-def compare(pairs: int) -> dict[str, Any]:
-    """The ratios of neighbouring trainings; each follower starts, imports MLflow and fills a store on this disk."""
+def compare(rounds: int) -> dict[str, Any]:
+    """The default training alone, with a follower that fills a store on this disk, and with one that gets no answer."""
     images, settings, workspace = checkpoints.load_images(), params.load(), Path.cwd()
     model, description = checkpoints.load_model()
-    with tempfile.TemporaryDirectory(dir=workspace) as folder:
+    flat = pipeline.flatten(settings.model_dump())
+    alone, told, unheard = [], [], []
+    with tempfile.TemporaryDirectory(dir=workspace) as folder, socket.create_server(("127.0.0.1", 0)) as silent:
         os.chdir(folder)
         checkpoints.save_model(model, description)
-        ratios, flat = [], pipeline.flatten(settings.model_dump())
-        for number in range(pairs):
-            notes = journal.Journal(f"{number:064}", flat, {}, print)
-            ratios.append(seconds(images, settings, notes) / seconds(images, settings, None))
+        for number in range(rounds):
+            alone.append(seconds(images, settings, None))
+            told.append(seconds(images, settings, journal.Journal(f"{2 * number:064}", flat, {}, print)))
+            os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            unheard.append(seconds(images, settings, journal.Journal(f"{2 * number + 1:064}", flat, {}, print)))
+            del os.environ["MLFLOW_TRACKING_URI"]
         os.chdir(workspace)
+    ratios = [with_ / without for with_, without in zip(told, alone, strict=True)]
+    delays = [with_ - without for with_, without in zip(unheard, alone, strict=True)]
     return {
-        "with / without, clock, median of pairs": median(ratios),
+        "told / alone, median": median(ratios),
         "least": min(ratios),
         "most": max(ratios),
-        "pairs": pairs,
+        "without an answer, seconds more than alone, median": median(delays),
+        "of seconds": median(alone),
+        "rounds": rounds,
     }
 
 
@@ -55,17 +63,24 @@ def seconds(images: dict[str, Any], settings: params.Params, notes: journal.Jour
         for _ in run.run():
             pass
     took = time.perf_counter() - began
-    deadline = time.monotonic() + TOLD
-    while journal.left():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"expected the follower to be through {TOLD} s after training, found {journal.left()}")
-        time.sleep(0.2)
+    if notes:
+        end_of_follower(answered="MLFLOW_TRACKING_URI" not in os.environ)
     return took
+
+
+def end_of_follower(*, answered: bool) -> None:
+    """Wait for it. Exit if it did not carry the journal to MLflow though that `answered`, or the other way round."""
+    with follower.LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    if bool(journal.left()) == answered:
+        sys.exit(f"expected {'no journal' if answered else 'a journal'} after its follower, found {journal.left()}")
+    for path in journal.left():
+        path.unlink()
 
 
 def table(found: dict[str, Any]) -> str:
     """A line per measurement."""
-    return "\n".join(f"{name:<48}{value:.4g}" for name, value in found.items())
+    return "\n".join(f"{name:<52}{value:.4g}" for name, value in found.items())
 
 
 if __name__ == "__main__":

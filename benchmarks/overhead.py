@@ -11,12 +11,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from autoencoder import cli
+
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 DVC, AUTOENCODER = str(BIN / "dvc"), str(BIN / "autoencoder")
 BARE_CLICK = "import click; click.command()(lambda: None)(['--help'])"
 STAGES = ("download", "pca", "train", "evaluate", "render", "track")
-COMMANDS = ("track", "which-run", "verify", "reproduce")
 
 
 def measure(repeat: int) -> dict[str, Any]:
@@ -34,9 +35,9 @@ def measure(repeat: int) -> dict[str, Any]:
     before, edits, after = zip(*alternating, strict=True)
     nothing, empty_project = zip(*pairs, strict=True)
     stages = str(ROOT / "stages")
-    programs = [[AUTOENCODER], *([AUTOENCODER, name] for name in COMMANDS)]
+    programs = [[AUTOENCODER], *([AUTOENCODER, name] for name in cli.main.commands)]
     programs += [[sys.executable, stages], *([sys.executable, stages, name] for name in STAGES)]
-    bare = median(seconds([sys.executable, "-c", BARE_CLICK]) for _ in range(2 * repeat + 1))
+    bare = min(seconds([sys.executable, "-c", BARE_CLICK]) for _ in range(repeat))
     helps = {
         " ".join([Path(p[0]).name, *(Path(part).name for part in p[1:])]): min(
             seconds([*p, "--help"]) for _ in range(repeat)

@@ -7,6 +7,7 @@ forked from a process that has imported MLflow already: a start takes millisecon
 import argparse
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -108,7 +109,8 @@ def contents() -> dict[str, Any]:
     """What the store holds, without times and names that MLflow invents."""
     with sqlite3.connect("mlflow.db") as database:
         found: dict[str, Any] = {name: database.execute(query).fetchall() for name, query in QUERIES.items()}
-    found["files"] = sorted(path.name for path in Path("mlruns").glob("*/artifacts/**/*") if path.is_file())
+    files = (path.name for path in Path("mlruns").glob("*/artifacts/**/*") if path.is_file())
+    found["files"] = sorted(re.sub(r"timestamp\+\d+", "moment", name) for name in files)
     return found
 
 

@@ -26,7 +26,7 @@ from conftest import run as command
 from PIL import Image
 from servers import serving
 
-from autoencoder import checkpoints, cli, export, follower, journal, pipeline, records, tracking
+from autoencoder import checkpoints, cli, export, follower, history, journal, pipeline, records, tracking
 from autoencoder.errors import UserError
 from autoencoder.models import scale
 from autoencoder.state import read
@@ -334,6 +334,20 @@ class TestMirror:
         client.delete_experiment(client.get_experiment_by_name(tracking.EXPERIMENT).experiment_id)
         with pytest.raises(UserError, match="'autoencoder' was deleted in MLflow; `mlflow experiments restore"):
             follower.reconcile()
+
+    def test_track_all_tracks_the_workspace_and_names_the_states_that_could_not_be_tracked(
+        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(commit: str) -> None:
+            raise UserError(f"{commit[:7]}: the reason")
+
+        record(images)
+        monkeypatch.setattr(history, "states", lambda: ["0123456789"])
+        monkeypatch.setattr(history, "track", fail)
+        done = CliRunner().invoke(cli.main, ["track", "--all"])
+        assert done.exit_code == 1
+        assert done.stderr == "0123456: the reason\nError: 0123456: not tracked, for the reasons above\n"
+        assert [run["status"] for run in contents()] == ["FINISHED"]
 
     def test_which_run_fails_as_long_as_no_run_is_whole(self, images: dict[str, torch.Tensor]) -> None:
         def which_run() -> tuple[int, str]:
