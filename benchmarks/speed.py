@@ -1,4 +1,7 @@
-"""Seconds per epoch of the article's training. The competitors take turns: the machine's moods hit them alike."""
+"""Seconds per epoch of the article's training.
+
+The competitors take turns, there and back: the machine's moods, and what the one before leaves, hit them alike.
+"""
 
 import importlib.util
 import json
@@ -22,7 +25,8 @@ def measure(epochs: int) -> dict[str, Any]:
     """Median, minimum and maximum by competitor, after an epoch of warming up that is checked all the same."""
     names = [name for name in worker.NAMES if name != "jax" or importlib.util.find_spec("jax")]
     with workers(names) as processes:
-        rounds = [{name: epoch(processes[name]) for name in names} for _ in range(1 + epochs)]
+        orders = [names[:: (-1) ** number] for number in range(1 + epochs)]
+        rounds = [{name: epoch(processes[name]) for name in order} for order in orders]
     for number, (answers, expected) in enumerate(zip(rounds, published.TEST_LOSSES, strict=False), 1):
         for name, answer in answers.items():
             check(name, number, answer["test_mse"], expected)

@@ -146,7 +146,7 @@ def test_a_run_that_is_not_there_is_one_line() -> None:
 
 def test_a_run_of_another_project_is_one_line(store: tracking.Store) -> None:
     foreign = store.client.create_run("0").info.run_id
-    with pytest.raises(UserError, match="expected a run of this project, found none of the tags autoencoder"):
+    with pytest.raises(UserError, match="expected a run of this project whose code is known, found no autoencoder"):
         store.origin(foreign)
 
 

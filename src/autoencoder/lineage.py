@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from autoencoder import pipeline
+from autoencoder.errors import without_passwords
 
 CODE = ("src", "stages")
 
@@ -38,8 +39,8 @@ class Source:
     """From which code a process works, and who started it.
 
     `commit` is None outside a git repository. `diff` is the patch on top, empty for a clean tree: its bytes as Latin-1,
-    for they may have any encoding. `packages` has the hash of requirements.lock, `mlflow_run` is the id of the run that
-    `mlflow run` began.
+    for they may have any encoding, and without passwords in addresses. `packages` has the hash of requirements.lock,
+    `mlflow_run` is the id of the run that `mlflow run` began.
     """
 
     commit: str | None
@@ -51,7 +52,8 @@ class Source:
 
 def source() -> Source:
     """The source of what this process does now."""
-    return Source(commit(), diff().decode("latin-1"), started_by(), packages(), os.environ.get("MLFLOW_RUN_ID"))
+    told = without_passwords(diff().decode("latin-1"))
+    return Source(commit(), told, started_by(), packages(), os.environ.get("MLFLOW_RUN_ID"))
 
 
 def commit() -> str | None:

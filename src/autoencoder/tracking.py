@@ -205,8 +205,10 @@ class Store:
                     f"run {run_id}: not found in MLflow store {self.uri}; "
                     "`autoencoder which-run` prints that of the workspace"
                 )
-            if KEY not in run.data.tags or COMMIT not in run.data.tags:
-                raise UserError(f"run {run_id}: expected a run of this project, found none of the tags {KEY}, {COMMIT}")
+            if lacking := [tag for tag in (KEY, COMMIT) if tag not in run.data.tags]:
+                raise UserError(
+                    f"run {run_id}: expected a run of this project whose code is known, found no {', '.join(lacking)}"
+                )
             there = {file.path for file in self.client.list_artifacts(run_id)}
             needed = ["params.yaml", "dvc.lock", *([CHANGES] if run.data.tags.get(DIRTY) == "true" else [])]
             if gone := [name for name in needed if name not in there]:
@@ -401,7 +403,7 @@ class Store:
             return
         if source.diff:
             with tempfile.TemporaryDirectory() as folder:
-                (Path(folder) / CHANGES).write_bytes(without_passwords(source.diff).encode("latin-1"))
+                (Path(folder) / CHANGES).write_bytes(source.diff.encode("latin-1"))
                 self.client.log_artifact(run.info.run_id, str(Path(folder) / CHANGES))
         tags = [RunTag(COMMIT, source.commit), RunTag(DIRTY, str(bool(source.diff)).lower())]
         self.client.log_batch(run.info.run_id, tags=tags)
