@@ -270,15 +270,15 @@ def linear_sgd(model: LinearAutoencoder, optimizer: SGD) -> Learn:
     momentum, learning_rate = optimizer.momentum, optimizer.learning_rate
 
     @cache  # an epoch's last batch may be shorter than the others
-    def buffers(batch: int) -> tuple[Tensor, ...]:
+    def buffers(batch: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, int]:
         code, error, error_of_code = (encoder.new_empty(batch, n) for n in (len(encoder), len(decoder), len(encoder)))
-        return code, error, error_of_code, error.T, error_of_code.T, error.flatten()
+        return code, error, error_of_code, error.T, error_of_code.T, error.flatten(), error.numel()
 
     encoder_t, decoder_t = encoder.T, decoder.T  # here and above: to make a view takes as long as a small operation
 
     def learn(x: Float[Tensor, "batch input"]) -> Float[Tensor, ""]:
-        code, error, error_of_code, error_t, error_of_code_t, errors = buffers(len(x))
-        c = 2 / len(errors)
+        code, error, error_of_code, error_t, error_of_code_t, errors, size = buffers(x.shape[0])
+        c = 2 / size
         torch.mm(x, encoder_t, out=code)
         torch.mm(code, decoder_t, out=error).sub_(x)
         torch.mm(error, decoder, out=error_of_code)
@@ -286,6 +286,6 @@ def linear_sgd(model: LinearAutoencoder, optimizer: SGD) -> Learn:
         encoder_velocity.addmm_(error_of_code_t, x, beta=momentum, alpha=c)
         decoder.add_(decoder_velocity, alpha=-learning_rate)
         encoder.add_(encoder_velocity, alpha=-learning_rate)
-        return torch.dot(errors, errors).div_(len(errors))  # half the time of error.square().mean()
+        return torch.dot(errors, errors).div_(size)  # half the time of error.square().mean()
 
     return learn
