@@ -1,6 +1,6 @@
 """Seconds per epoch of the article's training.
 
-The competitors take turns, there and back: the machine's moods, and what the one before leaves, hit them alike.
+The competitors take turns, there and back: the machine's moods hit them alike.
 """
 
 import importlib.util
