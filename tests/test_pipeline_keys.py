@@ -104,10 +104,10 @@ def test_a_missing_param_is_named() -> None:
         pipeline.current("train")
 
 
-@pytest.mark.parametrize("length", range(0, len(LOCK), 5))
-def test_a_lock_that_was_cut_short_is_refused_or_lacks_its_end(length: int) -> None:
-    with suppress(UserError):
-        assert pipeline.recorded(LOCK[:length]).keys() <= {"train"}
+def test_a_lock_that_was_cut_short_is_refused_or_lacks_its_end() -> None:
+    for length in range(len(LOCK)):
+        with suppress(UserError):
+            assert pipeline.recorded(LOCK[:length]).keys() <= {"train"}
 
 
 @pytest.mark.parametrize(
