@@ -530,7 +530,7 @@ class TestReplay:
         Path("notes.txt").write_text("clean\n")
         command("git", "add", "notes.txt", cwd=Path())
         command("git", "commit", "-qm", "Start", cwd=Path())
-        Path("notes.txt").write_text("changed, from https://me:secret@example.org/data\n")
+        Path("notes.txt").write_text("changed, from https://me:secret@example.org/data?password=secret\n")
         Path("src").mkdir()
         Path("src/new.py").write_text("new code\n")
         Path("password.txt").write_text("secret\n")

@@ -403,7 +403,7 @@ class Store:
             return
         if source.diff:
             with tempfile.TemporaryDirectory() as folder:
-                (Path(folder) / CHANGES).write_bytes(source.diff.encode("latin-1"))
+                (Path(folder) / CHANGES).write_bytes(source.diff.encode("latin-1", "replace"))  # "…" for a password
                 self.client.log_artifact(run.info.run_id, str(Path(folder) / CHANGES))
         tags = [RunTag(COMMIT, source.commit), RunTag(DIRTY, str(bool(source.diff)).lower())]
         self.client.log_batch(run.info.run_id, tags=tags)
