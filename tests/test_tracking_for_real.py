@@ -108,9 +108,8 @@ def test_an_empty_store_is_rebuilt_from_git_and_dvc_alone(folder: Path) -> None:
     told = run("autoencoder", "track", "--all", cwd=folder).stdout
     gone = "its outputs are neither in DVC's cache nor in a remote"  # those of the commit that the clone began with
     assert [told.count(f": {outcome}\n") for outcome in ("tracked", gone)] == [len(RUNS), 1], told
-    assert (
-        metrics(f"{folder}/./mlflow.db", *["by hand"] * 4) == before
-    )  # by another name: MLflow keeps the first file open
+    other_name = f"{folder}/./mlflow.db"  # MLflow keeps the first file open
+    assert metrics(other_name, *["by hand"] * 4) == before
     shutil.rmtree(folder / "mlruns")
     for name in ("mlflow.db", "mlruns"):
         (folder.parent / name).rename(folder / name)
