@@ -16,7 +16,11 @@ from ruamel.yaml import YAML
 from autoencoder import pipeline
 
 PACKAGE = ROOT / "src" / "autoencoder"
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    for path in PACKAGE.rglob("*.py")
+    if path.stem != "__init__"
+)
 DVC: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")
 STAGES = sorted(DVC["stages"])
 PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
@@ -50,8 +54,12 @@ MAY_LOAD = {
 
 def trees() -> dict[str, ast.Module]:
     """The source of every module and stage, by path from the root."""
-    paths = [*PACKAGE.glob("*.py"), *(ROOT / "stages").glob("*.py")]
-    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in paths}
+    return parsed(ROOT)
+
+
+def parsed(root: Path) -> dict[str, ast.Module]:
+    paths = [*(root / "src" / "autoencoder").rglob("*.py"), *(root / "stages").rglob("*.py")]
+    return {str(path.relative_to(root)): ast.parse(path.read_text()) for path in paths}
 
 
 def imported(tree: ast.AST) -> set[str]:
@@ -154,6 +162,19 @@ def test_track_depends_on_all_that_any_stage_depends_on() -> None:
     for stage in DVC["stages"].values():
         assert set(stage["deps"]) <= set(DVC["stages"]["track"]["deps"])
     assert set(DVC["stages"]["track"]["params"]) == set(PARAMS)
+
+
+def test_a_module_in_a_folder_is_seen(tmp_path: Path) -> None:
+    for name, text in {
+        "stages/a.py": "from autoencoder.room import table",
+        "src/autoencoder/room/table.py": "from autoencoder.room.deeper.chair import seat",
+        "src/autoencoder/room/deeper/chair.py": "seat = 1",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    sources = parsed(tmp_path)
+    assert needed("stages/a.py", sources) == set(sources)
+    assert len(sources) == 3
 
 
 def test_lazy_and_indirect_imports_are_seen() -> None:
