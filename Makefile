@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 OFFLINE = .autoencoder/no-mirror
 BANNER = ======================================================================
 
-.PHONY: run digits setup test check ui bench lock
+.PHONY: run digits setup test check ui bench lock deps
 
 run: setup
 	@rm -f $(OFFLINE)
@@ -49,3 +49,6 @@ bench: setup
 
 lock: setup
 	uv pip compile --quiet pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url -o requirements.lock
+
+deps: setup
+	python tests/dependencies.py

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from autoencoder import checkpoints, follower, journal, numerics, params, pipeline
+from autoencoder import checkpoints, journal, numerics, params, paths, pipeline
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def seconds(images: dict[str, Any], settings: params.Params, notes: journal.Jour
 
 def end_of_follower(*, answered: bool) -> None:
     """Wait for it. Exit if it did not carry the journal to MLflow though that `answered`, or the other way round."""
-    with follower.LOCK.open("w") as lock:
+    with paths.FOLLOWER_LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
     if bool(journal.left()) == answered:
         sys.exit(f"expected {'no journal' if answered else 'a journal'} after its follower, found {journal.left()}")

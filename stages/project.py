@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from autoencoder import paths
 from autoencoder.errors import UserError
 
 
@@ -54,12 +55,12 @@ def _check(edits: dict[str, str]) -> None:
 
     from autoencoder import params, pipeline
 
-    values = pipeline.load(pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}")
+    values = pipeline.load(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}")
     for name, text in edits.items():
         try:
             value = YAML(typ="safe").load(text)
         except YAMLError:
-            raise UserError(f"--{name}: expected a value as in {pipeline.PARAMS}, found {text!r}") from None
+            raise UserError(f"--{name}: expected a value as in {paths.PARAMS}, found {text!r}") from None
         pipeline.put(values, name, value)
     params.check(values)
 

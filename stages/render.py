@@ -1,16 +1,12 @@
 """models/*.safetensors, metrics/*.csv and test images → figures/*.png."""
 
-from pathlib import Path
-
 import click
-
-FIGURES = Path("figures")
 
 
 @click.command()
 def render() -> None:
     """Draw what the model does to images, what its weights are, and how it learned."""
-    from autoencoder import numerics, params
+    from autoencoder import numerics, params, paths
 
     settings = params.load()
     numerics.configure(settings.runtime)
@@ -27,7 +23,7 @@ def render() -> None:
     with torch.no_grad():
         codes = model.encode(models.scale(images))
         rebuilt = model.decode(codes)
-    history, angles = records.read_csv(records.TRAINING), records.read_csv(records.ANGLES)
+    history, angles = records.read_csv(paths.TRAINING), records.read_csv(paths.ANGLES)
     captured = sum(row["cosine_squared"] for row in angles)
     article = settings.data.name == published.DATASET and k == published.CODE_DIMENSIONS
     printed = published.TEST_LOSSES if article else ()
@@ -43,5 +39,5 @@ def render() -> None:
             "weight_products": figures.weight_products(encoder, decoder, optimum.axes[:, :k], captured),
         }
         for name, figure in drawn.items():
-            files.write_atomically(FIGURES / f"{name}.png", figures.png(figure))
-    click.echo(f"{len(drawn)} figures in {FIGURES}/")
+            files.write_atomically(paths.FIGURES / f"{name}.png", figures.png(figure))
+    click.echo(f"{len(drawn)} figures in {paths.FIGURES}/")

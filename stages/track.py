@@ -1,20 +1,16 @@
 """All that the other stages put out → the MLflow store, and mlruns/tracked."""
 
-from pathlib import Path
-
 import click
-
-TRACKED = Path("mlruns/tracked")  # beside the store's artifacts: who removes those is tracked again
 
 
 @click.command()
 def track() -> None:
     """Make MLflow hold one run with the results of this state; what is there already is left alone."""
-    from autoencoder import follower, pipeline
+    from autoencoder import follower, paths, pipeline
     from autoencoder.files import write_atomically
 
     click.echo(follower.reconcile())
     others = {name: stage for name, stage in pipeline.recorded().items() if name != "track"}
     inputs = [f"{stage.key}  {name}\n" for name, stage in others.items()]
     outputs = [f"{md5}  {path}\n" for stage in others.values() for path, md5 in stage.outs.items()]
-    write_atomically(TRACKED, "".join(sorted(inputs + outputs)).encode())
+    write_atomically(paths.TRACKED, "".join(sorted(inputs + outputs)).encode())

@@ -10,7 +10,7 @@ import click
 @click.command()
 def train() -> None:
     """Train the model of params.yaml and print its losses as the article does."""
-    from autoencoder import numerics, params
+    from autoencoder import numerics, params, paths
 
     settings = params.load()
     for note in numerics.configure(settings.runtime):
@@ -35,7 +35,7 @@ def train() -> None:
     )
     say = partial(tqdm.write, file=sys.stderr)
     key, facts = pipeline.current("train").key, numerics.facts(settings.runtime)
-    as_written = pipeline.flatten(pipeline.load(pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}"))
+    as_written = pipeline.flatten(pipeline.load(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}"))
     with (
         resume.one_trainer(),
         resume.Keeper(training, key, facts, say) as keeper,
@@ -55,6 +55,6 @@ def train() -> None:
                 journal.note(training.steps, training.history)
                 keeper.keep(epoch_finished=progress.finished is not None)
         checkpoints.save_model(training.model, description)
-        records.write_csv(records.TRAINING, training.history)
-        records.write_csv(records.STEPS, training.steps)
+        records.write_csv(paths.TRAINING, training.history)
+        records.write_csv(paths.STEPS, training.steps)
         keeper.discard()

@@ -1,6 +1,5 @@
 """Who imports whom, and whether dvc.yaml, params.yaml and README.md say the same as the code."""
 
-import ast
 import json
 import re
 import subprocess
@@ -11,16 +10,14 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+from dependencies import imported, module, needed, reached, sources, updated
 from ruamel.yaml import YAML
 
 from autoencoder import pipeline
 
 PACKAGE = ROOT / "src" / "autoencoder"
-MODULES = sorted(
-    ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
-    for path in PACKAGE.rglob("*.py")
-    if path.stem != "__init__"
-)
+SOURCES = sources()
+MODULES = sorted(module(path) for path in SOURCES if path.startswith("src/") and not path.endswith("__init__.py"))
 DVC: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")
 STAGES = sorted(DVC["stages"])
 PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
@@ -50,43 +47,6 @@ MAY_LOAD = {
     "torch": CORE | MLFLOW,
     "torchvision": set(),
 }
-
-
-def trees() -> dict[str, ast.Module]:
-    """The source of every module and stage, by path from the root."""
-    return parsed(ROOT)
-
-
-def parsed(root: Path) -> dict[str, ast.Module]:
-    paths = [*(root / "src" / "autoencoder").rglob("*.py"), *(root / "stages").rglob("*.py")]
-    return {str(path.relative_to(root)): ast.parse(path.read_text()) for path in paths}
-
-
-def imported(tree: ast.AST) -> set[str]:
-    """Dotted names of all that a source imports, lazily or not: `from a import b` gives a and a.b, "b.py" a module."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Constant) and node.value in {f"{module}.py" for module in MODULES}:
-            names.add(f"autoencoder.{str(node.value).removesuffix('.py')}")
-    return names
-
-
-def needed(path: str, sources: dict[str, ast.Module]) -> set[str]:
-    """`path` and all files of the package that it imports, directly or through others."""
-    found: set[str] = set()
-    todo = {path}
-    while todo:
-        found |= todo
-        names = set().union(*(imported(sources[path]) for path in todo))
-        files = {f"src/{name.replace('.', '/')}.py" for name in names} | {
-            f"src/{name.replace('.', '/')}/__init__.py" for name in names
-        }
-        todo = {file for file in files if file in sources} - found
-    return found
 
 
 def may_load(module: str) -> frozenset[str]:
@@ -130,32 +90,27 @@ def test_what_a_module_loads_is_seen(tmp_path: Path) -> None:
 def test_a_package_is_named_only_where_it_may_be(package: str) -> None:
     naming = {
         Path(path).stem
-        for path, tree in trees().items()
+        for path, tree in SOURCES.items()
         if path.startswith("src/") and package in {name.partition(".")[0] for name in imported(tree)}
     }
     assert naming == MAY_NAME[package]
 
 
 def test_stages_do_not_import_each_other() -> None:
-    for path, tree in trees().items():
+    for path, tree in SOURCES.items():
         if path.startswith("stages/"):
             assert not imported(tree) & set(STAGES)
 
 
 def test_the_library_does_not_import_stages() -> None:
-    for path, tree in trees().items():
+    for path, tree in SOURCES.items():
         if path.startswith("src/"):
             assert not {name.partition(".")[0] for name in imported(tree)} & {"stages", *STAGES}
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_exactly_the_modules_that_it_imports(stage: str) -> None:
-    sources = trees()
-    mirrored = STAGES if stage == "track" else [stage]
-    expected = needed("stages/__main__.py", sources).union(*(needed(f"stages/{name}.py", sources) for name in mirrored))
-    deps = DVC["stages"][stage]["deps"]
-    assert {dep for dep in deps if dep.endswith(".py")} == expected
-    assert deps == sorted(deps)
+def test_dvc_yaml_lists_the_modules_that_the_imports_ask_for() -> None:
+    listed = {name: stage["deps"] for name, stage in DVC["stages"].items()}
+    assert listed == updated(DVC, SOURCES), "`make deps` writes the lists"
 
 
 def test_track_depends_on_all_that_any_stage_depends_on() -> None:
@@ -164,29 +119,45 @@ def test_track_depends_on_all_that_any_stage_depends_on() -> None:
     assert set(DVC["stages"]["track"]["params"]) == set(PARAMS)
 
 
-def test_a_module_in_a_folder_is_seen(tmp_path: Path) -> None:
-    for name, text in {
-        "stages/a.py": "from autoencoder.room import table",
-        "src/autoencoder/room/table.py": "from autoencoder.room.deeper.chair import seat",
-        "src/autoencoder/room/deeper/chair.py": "seat = 1",
-    }.items():
+TREE = {
+    "stages/a.py": "def a():\n    from autoencoder.room import table",
+    "stages/track.py": "from autoencoder.tracking import store",
+    "src/autoencoder/__init__.py": "",
+    "src/autoencoder/errors.py": "import autoencoder.unreached",
+    "src/autoencoder/unreached.py": "",
+    "src/autoencoder/room/__init__.py": "",
+    "src/autoencoder/room/table.py": "if True:\n    from autoencoder.room.deeper.chair import seat\nX = 'given.py'",
+    "src/autoencoder/room/given.py": "",
+    "src/autoencoder/room/deeper/chair.py": "import autoencoder.errors, autoencoder.tracking.journal",
+    "src/autoencoder/tracking/journal.py": "import autoencoder.tracking.lines",
+    "src/autoencoder/tracking/lines.py": "",
+    "src/autoencoder/tracking/store.py": "",
+    "src/autoencoder/unused.py": "",
+}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> dict[str, Any]:
+    for name, text in TREE.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    sources = parsed(tmp_path)
-    assert needed("stages/a.py", sources) == set(sources)
-    assert len(sources) == 3
+    return sources(tmp_path)
 
 
-def test_lazy_and_indirect_imports_are_seen() -> None:
-    sources = {
-        "stages/a.py": ast.parse("def a():\n    from autoencoder import b"),
-        "src/autoencoder/__init__.py": ast.parse(""),
-        "src/autoencoder/b.py": ast.parse("if True:\n    import autoencoder.c"),
-        "src/autoencoder/c.py": ast.parse("from autoencoder.d import x"),
-        "src/autoencoder/d.py": ast.parse("x = 1"),
-        "src/autoencoder/unused.py": ast.parse(""),
+def test_lazy_and_indirect_imports_and_modules_in_folders_are_seen(tree: dict[str, Any]) -> None:
+    assert set(tree) == set(TREE)
+    assert reached("stages/a.py", tree, bool) == {
+        name for name in TREE if not name.endswith(("__init__.py", "unused.py", "store.py", "track.py"))
     }
-    assert needed("stages/a.py", sources) == set(sources) - {"src/autoencoder/unused.py"}
+
+
+def test_what_watches_is_a_dependency_of_track_alone(tree: dict[str, Any]) -> None:
+    room = "src/autoencoder/room"
+    computing = [f"{room}/deeper/chair.py", f"{room}/given.py", f"{room}/table.py", "stages/a.py"]
+    assert needed("a", ["a", "track"], tree) == computing
+    assert needed("track", ["a", "track"], tree) == sorted(
+        [*computing, "stages/track.py", "src/autoencoder/tracking/store.py"]
+    )
 
 
 @pytest.mark.parametrize("stage", sorted({*STAGES} - {"track"}))

@@ -15,7 +15,7 @@ from render import render
 from ruamel.yaml import YAML
 from torch import Tensor
 
-from autoencoder import checkpoints, evaluation, figures, models, pca, published, records
+from autoencoder import checkpoints, evaluation, figures, models, paths, pca, published, records
 from autoencoder.training import Epoch
 
 EPOCH = {"epoch": 1.0, "train_mse": 0.3, "test_mse": 0.25}
@@ -193,8 +193,8 @@ def test_render_writes_the_figures_that_dvc_yaml_names_and_the_same_again(
     checkpoints.save_optimum(pca.fit(digits["train_images"], digits["test_images"]))
     description = checkpoints.Description("linear", 32, (1, 8, 8))
     checkpoints.save_model(description.build(0), description)
-    records.write_csv(records.TRAINING, [Epoch(1, 0.3, 0.25)])
-    records.write_csv(records.ANGLES, [evaluation.Angle(n, 60.0, 0.25) for n in range(1, 33)])
+    records.write_csv(paths.TRAINING, [Epoch(1, 0.3, 0.25)])
+    records.write_csv(paths.ANGLES, [evaluation.Angle(n, 60.0, 0.25) for n in range(1, 33)])
     written = []
     for _ in range(2):
         result = CliRunner().invoke(render, catch_exceptions=False)

@@ -7,7 +7,7 @@ from typing import IO
 
 import pytest
 
-from autoencoder import journal
+from autoencoder import journal, paths
 from autoencoder.training import Epoch, Step
 
 
@@ -16,7 +16,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What a training in a folder of its own says."""
     monkeypatch.chdir(tmp_path)
     Path("models").mkdir()
-    journal.MODEL.write_bytes(b"model")
+    paths.MODEL.write_bytes(b"model")
     return []
 
 

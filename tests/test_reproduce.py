@@ -13,7 +13,7 @@ from conftest import run
 
 from autoencoder import cli, lineage, reproduce, tracking
 from autoencoder.errors import UserError
-from autoencoder.state import MODEL
+from autoencoder.paths import MODEL
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
@@ -65,7 +65,7 @@ def recorded(store: tracking.Store, model: str, *, without: str = "") -> str:
         "cmd": "python train.py",
         "deps": [{"path": "train.py", "md5": code}],
         "params": {"params.yaml": {"seed": 2}},
-        "outs": [{"path": MODEL, "md5": out}],
+        "outs": [{"path": str(MODEL), "md5": out}],
     }
     source = lineage.source()
     created = store._create("key", {"seed": 2}, source)

@@ -14,7 +14,7 @@ import torch
 from conftest import ROOT, read_to, run, small, start
 from safetensors.torch import save
 
-from autoencoder import models, resume
+from autoencoder import models, paths, resume
 from autoencoder.errors import UserError
 from autoencoder.training import Training
 
@@ -74,7 +74,7 @@ def finish(training: Training, say, key="key", facts=FACTS) -> tuple[object, ...
 
 
 def states() -> list[Path]:
-    return sorted(resume.FOLDER.glob("*/*.state"))
+    return sorted(paths.RESUME.glob("*/*.state"))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -144,8 +144,8 @@ def result_of_whole(digits) -> tuple[object, ...]:
 
 @pytest.mark.usefixtures("workspace", "eager")
 def test_without_a_place_for_states_training_goes_on_and_says_so_once(digits, said):
-    resume.FOLDER.parent.mkdir()
-    resume.FOLDER.write_text("a file where the folder should be")
+    paths.RESUME.parent.mkdir()
+    paths.RESUME.write_text("a file where the folder should be")
     assert finish(make(digits), said.append) == result_of_whole(digits)
     (note,) = said
     assert note.startswith("note: ")
@@ -154,7 +154,7 @@ def test_without_a_place_for_states_training_goes_on_and_says_so_once(digits, sa
 
 @pytest.fixture
 def tiny_disk(workspace: Path) -> Iterator[Path]:
-    folder = workspace / resume.FOLDER
+    folder = workspace / paths.RESUME
     folder.mkdir(parents=True)
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", folder], capture_output=True, check=False)
     if mount.returncode != 0:
@@ -207,7 +207,7 @@ def test_the_lock_dies_with_its_process(workspace):
     code = "from autoencoder import resume; resume.one_trainer().__enter__(); import os; os.kill(os.getpid(), 9)"
     done = run(sys.executable, "-c", code, cwd=workspace, check=False)
     assert done.returncode == -signal.SIGKILL
-    assert resume.LOCK.read_text()
+    assert paths.TRAINER_LOCK.read_text()
     with resume.one_trainer():
         pass
 

@@ -26,7 +26,7 @@ from conftest import run as command
 from PIL import Image
 from servers import serving
 
-from autoencoder import checkpoints, cli, export, follower, history, journal, pipeline, records, tracking
+from autoencoder import checkpoints, cli, export, follower, history, journal, paths, pipeline, records, tracking
 from autoencoder.errors import UserError
 from autoencoder.models import scale
 from autoencoder.state import read
@@ -51,23 +51,23 @@ def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10,
     checkpoints.save_images(images)
     description = checkpoints.Description("linear", 8, (1, 8, 8))
     checkpoints.save_model(description.build(seed + weights), description)
-    records.write_csv(records.TRAINING, EPOCHS)
-    records.write_csv(records.STEPS, STEPS)
-    records.write_json(records.EVALUATION, EVALUATION)
+    records.write_csv(paths.TRAINING, EPOCHS)
+    records.write_csv(paths.STEPS, STEPS)
+    records.write_json(paths.EVALUATION, EVALUATION)
     Path("figures").mkdir(exist_ok=True)
     Image.new("L", (render, 1)).save("figures/reconstructions.png")
     stages = {
-        "download": stage(params={"data": params["data"]}, outs=[checkpoints.IMAGES]),
+        "download": stage(params={"data": params["data"]}, outs=[paths.IMAGES]),
         "train": stage(
-            deps=[checkpoints.IMAGES],
+            deps=[paths.IMAGES],
             params={"seed": seed, "train": params["train"]},
-            outs=[checkpoints.MODEL, records.TRAINING, records.STEPS],
+            outs=[paths.MODEL, paths.TRAINING, paths.STEPS],
         ),
-        "evaluate": stage(deps=[checkpoints.MODEL], outs=[records.EVALUATION]),
+        "evaluate": stage(deps=[paths.MODEL], outs=[paths.EVALUATION]),
         "render": stage(params={"render": params["render"]}, outs=[Path("figures/reconstructions.png")]),
     }
     Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
-    inputs = {"deps": [str(checkpoints.IMAGES)], "params": ["seed", "train"]}
+    inputs = {"deps": [str(paths.IMAGES)], "params": ["seed", "train"]}
     Path("dvc.yaml").write_text(json.dumps({"stages": {"train": {"cmd": "run"} | inputs}}))
 
 
@@ -183,14 +183,14 @@ class TestMirror:
             "train/final_mse": [(0, 0.24)],
             "pca/compression": [(0, 2.0)],
         }
-        assert run["datasets"] == [("digits", pipeline.md5(checkpoints.IMAGES))]
-        shown = f"images/reconstructions+step+0+moment+{uuid.UUID(pipeline.md5(tracking.COMPARED))}"
+        assert run["datasets"] == [("digits", pipeline.md5(paths.IMAGES))]
+        shown = f"images/reconstructions+step+0+moment+{uuid.UUID(pipeline.md5(paths.RECONSTRUCTIONS))}"
         assert run["files"] == [
             "dvc.lock", "figures/reconstructions.png", f"{shown}+compressed.webp", f"{shown}.png", "params.yaml",
         ]  # fmt: skip
         assert [(run["outputs"], status) for _, status in run["models"]] == [([run["models"][0][0]], "READY")]
         assert run["model params"] == [run["params"]]
-        data = ("digits", pipeline.md5(checkpoints.IMAGES))
+        data = ("digits", pipeline.md5(paths.IMAGES))
         assert run["model metrics"] == {
             ("test/final_mse", 0.25, *data),
             ("test/ratio_to_optimum", 1.5, *data),
@@ -198,7 +198,7 @@ class TestMirror:
             ("pca/compression", 2.0, *data),
         }
         assert run["tags"]["render.examples"] == "10"
-        assert run["tags"][tracking.MODEL_SHA256] == hashlib.sha256(checkpoints.MODEL.read_bytes()).hexdigest()
+        assert run["tags"][tracking.MODEL_SHA256] == hashlib.sha256(paths.MODEL.read_bytes()).hexdigest()
 
     def test_mirroring_again_changes_nothing(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
@@ -368,7 +368,7 @@ class TestMirror:
 
     def test_an_altered_output_is_refused(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        records.write_json(records.EVALUATION, {})
+        records.write_json(paths.EVALUATION, {})
         with pytest.raises(UserError, match=r"^metrics/evaluation.json: expected the file of dvc.lock"):
             read()
 
@@ -404,7 +404,7 @@ CHANGES = [
 
 def test_an_export_that_fails_is_one_line(images: dict[str, torch.Tensor], capfd: pytest.CaptureFixture[str]) -> None:
     record(images)
-    checkpoints.IMAGES.unlink()
+    paths.IMAGES.unlink()
     with pytest.raises(UserError, match=r"^the model could not be exported: data/images.safetensors: .*dvc repro"):
         follower.reconcile()
     assert "Traceback" not in capfd.readouterr().err

@@ -15,14 +15,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.files import write_atomically
 from autoencoder.models import LinearAutoencoder, build
 from autoencoder.pca import Optimum
-
-IMAGES = Path("data/images.safetensors")
-MODEL = Path("models/autoencoder.safetensors")
-OPTIMUM = Path("models/pca.safetensors")
 
 
 @dataclass(frozen=True)
@@ -67,20 +64,22 @@ def load() -> tuple[dict[str, Tensor], LinearAutoencoder, Description, Optimum]:
     images, (model, description), optimum = load_images(), load_model(), load_optimum()
     shape = tuple(images["test_images"].shape[1:])
     for path, fits in (
-        (MODEL, description.image_shape == shape),
-        (OPTIMUM, len(optimum.axes) == math.prod(shape)),
+        (paths.MODEL, description.image_shape == shape),
+        (paths.OPTIMUM, len(optimum.axes) == math.prod(shape)),
     ):
         if not fits:
-            raise UserError(f"{path}: expected one of images of {shape}, as in {IMAGES}, found another; dvc repro")
+            raise UserError(
+                f"{path}: expected one of images of {shape}, as in {paths.IMAGES}, found another; dvc repro"
+            )
     return images, model, description, optimum
 
 
-def save_images(images: dict[str, Tensor], path: Path = IMAGES) -> None:
+def save_images(images: dict[str, Tensor], path: Path = paths.IMAGES) -> None:
     """Write the tensors of `datasets.load`."""
     write_atomically(path, save({name: tensor.contiguous() for name, tensor in images.items()}))
 
 
-def load_images(path: Path = IMAGES) -> dict[str, Tensor]:
+def load_images(path: Path = paths.IMAGES) -> dict[str, Tensor]:
     """The tensors of `datasets.load`, mapped from the file: pages are read when they are touched. Not to be written to.
 
     torch's own map asks the system for as much memory as the file is long, which fails for more than there is.
@@ -109,13 +108,13 @@ def load_images(path: Path = IMAGES) -> dict[str, Tensor]:
     return {name: tensor.view(kind[1:]) for (name, kind), tensor in zip(kinds.items(), tensors, strict=True)}
 
 
-def save_model(model: LinearAutoencoder, description: Description, path: Path = MODEL) -> None:
+def save_model(model: LinearAutoencoder, description: Description, path: Path = paths.MODEL) -> None:
     """Write weights and description. One metadata key: safetensors writes several in random order."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     write_atomically(path, save(weights, {"autoencoder": json.dumps(asdict(description))}))
 
 
-def load_model(path: Path = MODEL) -> tuple[LinearAutoencoder, Description]:
+def load_model(path: Path = paths.MODEL) -> tuple[LinearAutoencoder, Description]:
     """The model of `save_model`, on the CPU, in evaluation mode. Raises UserError if the file is not one."""
     weights, metadata = _read(path, "dvc repro train")
     try:
@@ -131,12 +130,12 @@ def load_model(path: Path = MODEL) -> tuple[LinearAutoencoder, Description]:
     return model.eval(), description
 
 
-def save_optimum(optimum: Optimum, path: Path = OPTIMUM) -> None:
+def save_optimum(optimum: Optimum, path: Path = paths.OPTIMUM) -> None:
     """Write the tensors of `pca.fit`."""
     write_atomically(path, save({name: tensor.contiguous() for name, tensor in vars(optimum).items()}))
 
 
-def load_optimum(path: Path = OPTIMUM) -> Optimum:
+def load_optimum(path: Path = paths.OPTIMUM) -> Optimum:
     """The optimum of `save_optimum`. Raises UserError if the file is none."""
     tensors, _ = _read(path, "dvc repro pca")
     if set(tensors) != {field.name for field in fields(Optimum)}:

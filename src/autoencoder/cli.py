@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from autoencoder import paths
 from autoencoder.entry import Group
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def ui(host: str, port: int) -> None:
 @click.option("--stage", "names", multiple=True, help="Only this stage; may be given several times.")
 def verify_(names: tuple[str, ...]) -> None:
     """Run again what dvc.lock records, in a scratch folder, and compare every output with its hash."""
-    from autoencoder import pipeline, state, verify
+    from autoencoder import pipeline, verify
     from autoencoder.errors import UserError
 
     stages = {name: stage for name, stage in pipeline.recorded().items() if name != "track"}  # no results of its own
@@ -90,7 +91,7 @@ def verify_(names: tuple[str, ...]) -> None:
 
         train = stages["train"]
         try:
-            facts = tracking.Store(create=False).facts(train.key, train.outs[state.MODEL])
+            facts = tracking.Store(create=False).facts(train.key, train.outs[str(paths.MODEL)])
         except UserError as error:
             click.echo(f"the recorded machine is not known: {error}")
         else:
@@ -128,7 +129,7 @@ def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> boo
         click.echo(f"{row.output}: {verify.explain(row, scratch)}")
     aside = f", {len(rows) - len(executed)} not run" if len(executed) < len(rows) else ""
     click.echo(f"{len(executed) - len(different)} of {len(rows)} outputs are the same bytes as recorded{aside}")
-    values = pipeline.load(scratch / pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}")
+    values = pipeline.load(scratch / paths.PARAMS, remedy=f"git checkout {paths.PARAMS}")
     runtime = params.Runtime.model_validate(values["runtime"])
     numerics.configure(runtime)
     _tell("this machine", numerics.facts(runtime) | lineage.versions() | lineage.packages())

@@ -6,12 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoencoder import export, journal, pipeline, state
+from autoencoder import export, journal, paths, pipeline, state
 
 if TYPE_CHECKING:
     from autoencoder.tracking import Store, Tracked
-
-LOCK = journal.FOLDER / "follower.lock"
 
 
 def replay(store: "Store", path: Path) -> None:
@@ -59,24 +57,24 @@ def follow(path: Path) -> None:
 
     A training that is killed and resumed again and again thus costs one import of MLflow at a time.
     """
-    with LOCK.open("w") as lock:
+    with paths.FOLLOWER_LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if path.exists():
             from autoencoder.tracking import Store
 
             store = Store()
             replay(store, path)
-            if journal.MODEL.exists():
+            if paths.MODEL.exists():
                 log_model(store)
 
 
 def log_model(store: "Store") -> None:
     """Log the model of the workspace to its run while `evaluate` and `render` work: `track` need not wait for it."""
-    key, md5 = pipeline.current("train").key, pipeline.md5(journal.MODEL)
+    key, md5 = pipeline.current("train").key, pipeline.md5(paths.MODEL)
     if store.lacks_model(key, md5):
         with export.begun() as exported:
             program = exported()
-            if pipeline.md5(journal.MODEL) == md5:  # no other training has ended meanwhile
+            if pipeline.md5(paths.MODEL) == md5:  # no other training has ended meanwhile
                 store.log_model(key, md5, program)
 
 

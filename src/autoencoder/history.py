@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from autoencoder import paths
 from autoencoder.errors import UserError
 
 VERBS = ("checkout", "pull")  # the second is tried if the first finds something missing
@@ -19,10 +20,10 @@ class GoneError(UserError):
 
 def states() -> list[str]:
     """The commits of all branches, tags and DVC experiments that have a dvc.lock of their own, oldest first."""
-    commits = _git("rev-list", "--all", "--reverse", "--topo-order", "--full-history", "--", "dvc.lock").split()
+    commits = _git("rev-list", "--all", "--reverse", "--topo-order", "--full-history", "--", str(paths.LOCK)).split()
     locks: dict[str, str] = {}
     for commit in commits:
-        if lock := _git("ls-tree", "--object-only", commit, "dvc.lock").strip():
+        if lock := _git("ls-tree", "--object-only", commit, str(paths.LOCK)).strip():
             locks.setdefault(lock, commit)
     return list(locks.values())
 

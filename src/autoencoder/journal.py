@@ -16,10 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from autoencoder import lineage, pipeline
-
-FOLDER = Path(".autoencoder/journal")
-MODEL = Path("models/autoencoder.safetensors")
+from autoencoder import lineage, paths, pipeline
 
 # A training that is over sooner is not worth a process: `track` reads its journal.
 SECONDS = 1.0
@@ -55,10 +52,10 @@ class Journal:
     def __enter__(self) -> "Journal":
         self.began = time.monotonic()
         began = now()
-        self.path = FOLDER / f"{began}-{self.key[:32]}.jsonl"
+        self.path = paths.JOURNALS / f"{began}-{self.key[:32]}.jsonl"
         new = Path(f"{self.path}.new")
         try:
-            FOLDER.mkdir(parents=True, exist_ok=True)
+            paths.JOURNALS.mkdir(parents=True, exist_ok=True)
             self.file = new.open("wb", buffering=0)
             fcntl.flock(self.file, fcntl.LOCK_EX)
             self._append(self.header | {"began": began})
@@ -73,7 +70,7 @@ class Journal:
     ) -> None:
         ended: dict[str, Any] = {"ended": now(), "seconds": round(time.monotonic() - self.began, 1)}
         if error is None:
-            self._append(ended | {"status": "FINISHED", "model_md5": pipeline.md5(MODEL)})
+            self._append(ended | {"status": "FINISHED", "model_md5": pipeline.md5(paths.MODEL)})
         else:
             status = "FAILED" if isinstance(error, Exception) else "KILLED"
             self._append(ended | {"status": status, "error": f"{type(error).__name__}: {error}"})
@@ -134,7 +131,7 @@ class Journal:
 
 def left() -> list[Path]:
     """The journals of this workspace that MLflow has not heard to their end, the oldest first."""
-    return sorted(FOLDER.glob("*.jsonl"))
+    return sorted(paths.JOURNALS.glob("*.jsonl"))
 
 
 def entries(file: IO[bytes]) -> Iterator[list[dict[str, Any]]]:

@@ -6,9 +6,8 @@ import platform
 import subprocess
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
-from autoencoder import pipeline
+from autoencoder import paths, pipeline
 from autoencoder.errors import without_passwords
 
 CODE = ("src", "stages")
@@ -89,8 +88,7 @@ def versions() -> dict[str, str]:
 
 def packages() -> dict[str, str]:
     """The hash of requirements.lock, which pins the version of every package, if there is one."""
-    lock = Path("requirements.lock")
-    return {"requirements_lock": pipeline.sha256(lock)} if lock.exists() else {}
+    return {"requirements_lock": pipeline.sha256(paths.REQUIREMENTS)} if paths.REQUIREMENTS.exists() else {}
 
 
 def user() -> str:

@@ -8,9 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from autoencoder import paths
 from autoencoder.errors import UserError
-
-PATH = Path("params.yaml")
 
 PositiveInt = Annotated[int, Field(ge=1, lt=2**31)]
 
@@ -84,7 +83,7 @@ class Params(Section):
     runtime: Runtime
 
 
-def load(path: Path = PATH) -> Params:
+def load(path: Path = paths.PARAMS) -> Params:
     """Read and check `path`.
 
     YAML is read as DVC reads it (ruamel.yaml, YAML 1.2: `1e-3` is a number, a repeated key is an error).
@@ -105,7 +104,7 @@ def load(path: Path = PATH) -> Params:
     return check(values, path)
 
 
-def check(values: dict[str, Any], path: Path = PATH) -> Params:
+def check(values: dict[str, Any], path: Path = paths.PARAMS) -> Params:
     """The nested `values` of `path` as params. Raises UserError with every fault on one line."""
     try:
         return Params.model_validate(values)

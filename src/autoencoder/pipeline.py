@@ -13,11 +13,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from autoencoder import paths
 from autoencoder.errors import UserError
-
-PIPELINE = Path("dvc.yaml")
-LOCK = Path("dvc.lock")
-PARAMS = Path("params.yaml")
 
 
 @dataclass(frozen=True)
@@ -41,20 +38,21 @@ def recorded(lock: str | None = None) -> dict[str, Stage]:
 
     Raises UserError if there is no dvc.lock, or it is not one.
     """
-    stages = load(LOCK, lock, remedy="dvc repro").get("stages", {})
+    stages = load(paths.LOCK, lock, remedy="dvc repro").get("stages", {})
     try:
         return {
             name: Stage(
                 stage["cmd"],
                 {dep["path"]: dep["md5"] for dep in stage.get("deps", [])},
-                stage.get("params", {}).get(str(PARAMS), {}),
+                stage.get("params", {}).get(str(paths.PARAMS), {}),
                 {out["path"]: out["md5"] for out in stage.get("outs", [])},
             )
             for name, stage in stages.items()
         }
     except (AttributeError, KeyError, TypeError):
         raise UserError(
-            f"{LOCK}: expected command, deps, params and outs of every stage, found a damaged file; git checkout {LOCK}"
+            f"{paths.LOCK}: expected command, deps, params and outs of every stage, found a damaged file; "
+            f"git checkout {paths.LOCK}"
         ) from None
 
 
@@ -64,8 +62,8 @@ def current(name: str) -> Stage:
     After `dvc repro` its key is that of `recorded()[name]`; a running stage can compute it before DVC records it.
     Raises UserError if a dependency or a param is missing.
     """
-    stage = load(PIPELINE, remedy=f"git checkout {PIPELINE}")["stages"][name]
-    params = load(PARAMS, remedy=f"git checkout {PARAMS}")
+    stage = load(paths.PIPELINE, remedy=f"git checkout {paths.PIPELINE}")["stages"][name]
+    params = load(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}")
     try:
         return Stage(
             stage["cmd"],
@@ -75,7 +73,7 @@ def current(name: str) -> Stage:
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: not found, and stage {name} depends on it; dvc repro") from None
     except KeyError as error:
-        raise UserError(f"{PARAMS}: key {error} is missing; git checkout {PARAMS}") from None
+        raise UserError(f"{paths.PARAMS}: key {error} is missing; git checkout {paths.PARAMS}") from None
 
 
 def put(params: dict[str, Any], name: str, value: Any) -> None:
@@ -84,7 +82,7 @@ def put(params: dict[str, Any], name: str, value: Any) -> None:
     for section in sections:
         params = params.setdefault(section, {})
         if not isinstance(params, dict):
-            raise UserError(f"{PARAMS}: unknown key {name!r} ({section!r} is a value)")
+            raise UserError(f"{paths.PARAMS}: unknown key {name!r} ({section!r} is a value)")
     params[key] = value
 
 
@@ -121,7 +119,7 @@ def stale(stages: dict[str, Stage]) -> set[str]:
 
 def lock_without(names: set[str]) -> str:
     """The text of dvc.lock without the stages `names`."""
-    lock = load(LOCK, remedy="dvc repro")
+    lock = load(paths.LOCK, remedy="dvc repro")
     lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name not in names}
     text = io.StringIO()
     YAML(typ="safe", pure=True).dump(lock, text)

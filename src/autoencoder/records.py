@@ -11,11 +11,6 @@ from typing import Any
 from autoencoder.errors import UserError
 from autoencoder.files import write_atomically
 
-TRAINING = Path("metrics/training.csv")
-STEPS = Path("metrics/steps.csv")
-ANGLES = Path("metrics/principal_angles.csv")
-EVALUATION = Path("metrics/evaluation.json")
-
 
 def write_csv(path: Path, rows: Sequence[Any]) -> None:
     """Write dataclass instances, at least one, as CSV; floats keep every digit."""

@@ -5,17 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from autoencoder import history, pipeline
+from autoencoder import history, paths, pipeline
 from autoencoder.errors import UserError
 from autoencoder.lineage import Origin
 from autoencoder.pipeline import Stage
-from autoencoder.state import MODEL
 
 
 def stages(origin: Origin) -> dict[str, Stage]:
     """What the run's dvc.lock records. Raises UserError if the run's model is not the one in there."""
     recorded = pipeline.recorded(origin.lock.decode())
-    in_lock = recorded["train"].outs[MODEL]
+    in_lock = recorded["train"].outs[str(paths.MODEL)]
     if in_lock != origin.model_md5:
         raise UserError(
             f"expected the run's model (MD5 {origin.model_md5}) in its dvc.lock, found MD5 {in_lock}; "
@@ -41,7 +40,7 @@ def worktree(origin: Origin) -> Iterator[Path]:
             if applied.returncode:
                 reason = " ".join(applied.stderr.decode().split())
                 raise UserError(f"expected the run's diff to fit commit {origin.commit}, found {reason}")
-        (folder / pipeline.PARAMS).write_bytes(origin.params)
+        (folder / paths.PARAMS).write_bytes(origin.params)
         yield folder
 
 

@@ -22,12 +22,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.files import write_atomically
 from autoencoder.training import Training
 
-FOLDER = Path(".autoencoder/resume")
-LOCK = Path(".autoencoder/train.lock")
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 # No state is to become older than the first while training goes on. The end of an epoch is kept too, unless the last
@@ -39,8 +38,8 @@ EPOCH_SECONDS = 0.1
 @contextmanager
 def one_trainer() -> Iterator[None]:
     """Hold the workspace's lock, which dies with the process. Raises UserError if another process holds it."""
-    LOCK.parent.mkdir(exist_ok=True)
-    with LOCK.open("a+") as file:
+    paths.TRAINER_LOCK.parent.mkdir(exist_ok=True)
+    with paths.TRAINER_LOCK.open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -66,7 +65,7 @@ class Keeper:
 
     def __init__(self, training: Training, key: str, facts: dict[str, str], say: Callable[[str], None]) -> None:
         self.training, self.say = training, say
-        self.folder = FOLDER / hashlib.sha256(json.dumps([key, facts]).encode()).hexdigest()[:32]
+        self.folder = paths.RESUME / hashlib.sha256(json.dumps([key, facts]).encode()).hexdigest()[:32]
         self.writer = ThreadPoolExecutor(max_workers=1)
         self.writing: Future[None] | None = None
         self.failed = False

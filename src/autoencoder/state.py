@@ -4,11 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoencoder import journal, pipeline, records
+from autoencoder import journal, paths, pipeline, records
 from autoencoder.errors import UserError
-
-IMAGES = "data/images.safetensors"
-MODEL = "models/autoencoder.safetensors"
 
 # The sections of params.yaml that make a trained state. The others can change without training again.
 SECTIONS = ("seed", "data", "model", "train", "runtime")
@@ -51,29 +48,29 @@ def read() -> State:
         )
     train = stages["train"]
     params = pipeline.flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
-    given = pipeline.flatten(pipeline.load(pipeline.PARAMS, remedy=f"git checkout {pipeline.PARAMS}"))
+    given = pipeline.flatten(pipeline.load(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}"))
     if edited := [name for name, value in params.items() if given.get(name) != value]:
         raise UserError(
-            f"{pipeline.PARAMS}: expected {', '.join(edited)} as dvc.lock has it, found an edit; "
-            f"dvc repro, or git checkout {pipeline.PARAMS}"
+            f"{paths.PARAMS}: expected {', '.join(edited)} as dvc.lock has it, found an edit; "
+            f"dvc repro, or git checkout {paths.PARAMS}"
         )
     written = {path for stage in stages.values() for path in stage.outs}
     code = {path: md5 for stage in stages.values() for path, md5 in stage.deps.items() if path not in written}
-    outs = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items() if path != IMAGES}
+    outs = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items() if path != str(paths.IMAGES)}
     for path, md5 in outs.items():
         _check(Path(path), md5)
     return State(
         key=train.key,
         params=defining(params),
         knobs={name: value for name, value in params.items() if name not in defining(params)},
-        data_md5=train.deps[IMAGES],
-        model_md5=train.outs[MODEL],
-        model_sha256=pipeline.sha256(Path(MODEL)),
-        curves=journal.points(records.read_csv(records.TRAINING), records.read_csv(records.STEPS)),
+        data_md5=train.deps[str(paths.IMAGES)],
+        model_md5=train.outs[str(paths.MODEL)],
+        model_sha256=pipeline.sha256(paths.MODEL),
+        curves=journal.points(records.read_csv(paths.TRAINING), records.read_csv(paths.STEPS)),
         figures=figures(),
-        files=sorted(Path(path) for path in outs if path.startswith("figures/")),
+        files=sorted(Path(path) for path in outs if paths.FIGURES in Path(path).parents),
         code_as_recorded=all(Path(path).exists() and pipeline.md5(Path(path)) == md5 for path, md5 in code.items()),
-        documents={"params.yaml": pipeline.PARAMS.read_text(), "dvc.lock": pipeline.lock_without(others)},
+        documents={str(paths.PARAMS): paths.PARAMS.read_text(), str(paths.LOCK): pipeline.lock_without(others)},
     )
 
 
@@ -86,7 +83,7 @@ def figures() -> dict[str, float]:
     """The numbers of metrics/evaluation.json, its `mse` as `final_mse`: `mse` is the curve over the epochs."""
     return {
         f"{group}/{'final_mse' if name == 'mse' else name}": float(value)
-        for group, values in records.read_json(records.EVALUATION).items()
+        for group, values in records.read_json(paths.EVALUATION).items()
         for name, value in values.items()
     }
 

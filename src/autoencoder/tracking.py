@@ -28,11 +28,11 @@ from PIL import Image
 from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
-from autoencoder import export, journal, lineage, pipeline, server, view
+from autoencoder import export, journal, lineage, paths, pipeline, server, view
 from autoencoder.errors import UserError, without_passwords
 from autoencoder.journal import Point
 from autoencoder.lineage import Source
-from autoencoder.state import IMAGES, State, defining
+from autoencoder.state import State, defining
 
 # A dead server is to fail in seconds, and MLflow reads some of these when it is imported. The caller's values win.
 for _name, _value in {
@@ -82,7 +82,6 @@ SECONDS = "autoencoder.training_seconds"
 REGISTERED = "autoencoder"
 CHAMPION = "champion"
 NOTE = "mlflow.note.content"
-COMPARED = Path("figures/reconstructions.png")
 GRID_PIXELS = 220  # of the small copy that the grid shows: three runs fit side by side
 BATCH = 1_000  # metrics that MLflow accepts at once
 
@@ -168,7 +167,7 @@ class Store:
             self._log_dataset(run, state)
             self._log_parameters(run, missing)
             self._log_points(run, missing["curves"])
-            if str(pipeline.LOCK) in missing["files"] and state.code_as_recorded:  # also if other code drew the figures
+            if str(paths.LOCK) in missing["files"] and state.code_as_recorded:  # also if other code drew the figures
                 self._log_lineage(run, source)
             self._log_files(run, state, missing["files"], Path(scratch))
             if missing["model"]:
@@ -210,7 +209,7 @@ class Store:
                     f"run {run_id}: expected a run of this project whose code is known, found no {', '.join(lacking)}"
                 )
             there = {file.path for file in self.client.list_artifacts(run_id)}
-            needed = ["params.yaml", "dvc.lock", *([CHANGES] if run.data.tags.get(DIRTY) == "true" else [])]
+            needed = [str(paths.PARAMS), str(paths.LOCK), *([CHANGES] if run.data.tags.get(DIRTY) == "true" else [])]
             if gone := [name for name in needed if name not in there]:
                 raise UserError(
                     f"run {run_id} ({run.info.status}): expected its artifacts {', '.join(needed)}, "
@@ -220,8 +219,8 @@ class Store:
             return lineage.Origin(
                 run.data.tags[COMMIT],
                 content.get(CHANGES, b""),
-                content["params.yaml"],
-                content["dvc.lock"],
+                content[str(paths.PARAMS)],
+                content[str(paths.LOCK)],
                 run.data.tags[MODEL_MD5],
                 _facts(run),
             )
@@ -329,7 +328,7 @@ class Store:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Wait until no other process of this repository holds the lock `name`."""
-        folder = self.root / ".autoencoder"
+        folder = self.root / paths.WORK
         folder.mkdir(exist_ok=True)
         with (folder / f"{name}.lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -469,7 +468,7 @@ class Store:
 
     def _log_dataset(self, run: Run, state: State) -> None:
         if not (run.inputs and run.inputs.dataset_inputs):
-            source = json.dumps({"uri": IMAGES, "md5": state.data_md5})
+            source = json.dumps({"uri": str(paths.IMAGES), "md5": state.data_md5})
             dataset = Dataset(state.params["data.name"], state.data_md5, "dvc", source)
             tags = [InputTag("mlflow.data.context", "training")]
             with self.lock("datasets"):  # two first runs on the same data would both make MLflow's entry for it
@@ -494,8 +493,8 @@ class Store:
                 self.client.log_text(run_id, text, name)
             else:
                 self.client.log_artifact(run_id, name, str(Path(name).parent))
-            if Path(name) == COMPARED:
-                self._log_image(run, COMPARED, scratch)
+            if Path(name) == paths.RECONSTRUCTIONS:
+                self._log_image(run, paths.RECONSTRUCTIONS, scratch)
         if names:
             self.client.set_tag(run_id, FILES, json.dumps(_hashes(state)))
 

@@ -18,11 +18,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from autoencoder import journal, pipeline, records
+from autoencoder import paths, pipeline, records
 from autoencoder.errors import UserError
 from autoencoder.pipeline import Stage
-
-NO_MIRROR = Path(".autoencoder/no-mirror")  # left by stage download where no address could be reached
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ def in_order(stages: dict[str, Stage]) -> list[str]:
 
 def params(stages: Iterable[Stage], text: str) -> dict[str, Any]:
     """params.yaml as dvc.lock records it, dotted names unfolded; what none of `stages` reads is that of `text`."""
-    values = pipeline.load(pipeline.PARAMS, text, remedy=f"git checkout {pipeline.PARAMS}")
+    values = pipeline.load(paths.PARAMS, text, remedy=f"git checkout {paths.PARAMS}")
     for stage in stages:
         for name, value in stage.params.items():
             pipeline.put(values, name, value)
@@ -141,16 +139,16 @@ def first_tensor(expected: Path, found: Path) -> str:
 
 def _prepare(stages: dict[str, Stage], scratch: Path) -> None:
     """Write what is recorded as the pipeline and params of `scratch`, unless it has a pipeline already."""
-    if not (scratch / pipeline.PARAMS).exists():
-        (scratch / pipeline.PARAMS).write_bytes(_committed(str(pipeline.PARAMS)))
-    files = {pipeline.PARAMS: params(stages.values(), (scratch / pipeline.PARAMS).read_text())}
-    if not (scratch / pipeline.PIPELINE).exists():
+    if not (scratch / paths.PARAMS).exists():
+        (scratch / paths.PARAMS).write_bytes(_committed(str(paths.PARAMS)))
+    files = {paths.PARAMS: params(stages.values(), (scratch / paths.PARAMS).read_text())}
+    if not (scratch / paths.PIPELINE).exists():
         described = {name: {"cmd": s.cmd, "deps": [*s.deps], "params": [*s.params]} for name, s in stages.items()}
-        files[pipeline.PIPELINE] = {"stages": described}
+        files[paths.PIPELINE] = {"stages": described}
     for path, content in files.items():
         with (scratch / path).open("w") as file:
             YAML(typ="safe", pure=True).dump(content, file)
-    _write(scratch / journal.FOLDER, b"")  # a file in the folder's place: this training has nothing to tell MLflow
+    _write(scratch / paths.JOURNALS, b"")  # a file in the folder's place: this training has nothing to tell MLflow
 
 
 def _supply(files: dict[str, str], scratch: Path) -> list[str]:
@@ -170,12 +168,12 @@ def _execute(name: str, stage: Stage, scratch: Path) -> bool:
     environment = {key: value for key, value in os.environ.items() if key not in own}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     environment["MLFLOW_TRACKING_URI"] = f"sqlite:///{scratch.resolve() / 'mlflow.db'}"
-    (scratch / NO_MIRROR).unlink(missing_ok=True)
+    (scratch / paths.NO_MIRROR).unlink(missing_ok=True)
     command = shlex.split(stage.cmd)
     done = subprocess.run(command, cwd=scratch, env=environment, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return True
-    if (scratch / NO_MIRROR).exists():
+    if (scratch / paths.NO_MIRROR).exists():
         return False
     reason = (done.stderr.strip() or "no message").splitlines()[-1]
     raise UserError(f"stage {name}: expected exit status 0, found {done.returncode}: {reason}")

@@ -1,0 +1,29 @@
+"""Where everything lies, relative to the repository's root."""
+
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+PIPELINE = Path("dvc.yaml")
+LOCK = Path("dvc.lock")
+REQUIREMENTS = Path("requirements.lock")
+
+# The record: what the stages write, and DVC hashes.
+IMAGES = Path("data/images.safetensors")
+OPTIMUM = Path("models/pca.safetensors")
+MODEL = Path("models/autoencoder.safetensors")
+TRAINING = Path("metrics/training.csv")
+STEPS = Path("metrics/steps.csv")
+ANGLES = Path("metrics/principal_angles.csv")
+EVALUATION = Path("metrics/evaluation.json")
+FIGURES = Path("figures")
+RECONSTRUCTIONS = FIGURES / "reconstructions.png"
+TRACKED = Path("mlruns/tracked")  # beside the store's artifacts, so that whoever removes those is tracked again
+
+# Git-ignored, and no part of the record.
+WORK = Path(".autoencoder")
+DOWNLOADS = WORK / "downloads"  # files that were verified once are not fetched again
+NO_MIRROR = WORK / "no-mirror"  # present if the stage `download` reached no address, and nothing else went wrong
+RESUME = WORK / "resume"
+TRAINER_LOCK = WORK / "train.lock"
+JOURNALS = WORK / "journal"
+FOLLOWER_LOCK = JOURNALS / "follower.lock"
