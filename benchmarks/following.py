@@ -11,7 +11,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from autoencoder import checkpoints, journal, numerics, params, paths, pipeline
+from autoencoder import numerics, params, paths
+from autoencoder.data.images import load_images
+from autoencoder.models.saved import load_model, save_model
+from autoencoder.record import lock
+from autoencoder.tracking import journal
 
 
 def measure(rounds: int) -> dict[str, Any]:
@@ -23,13 +27,13 @@ def measure(rounds: int) -> dict[str, Any]:
 
 def compare(rounds: int) -> dict[str, Any]:
     """The default training alone, with a follower that fills a store on this disk, and with one that gets no answer."""
-    images, settings, workspace = checkpoints.load_images(), params.load(), Path.cwd()
-    model, description = checkpoints.load_model()
-    flat = pipeline.flatten(settings.model_dump())
+    images, settings, workspace = load_images(), params.load(), Path.cwd()
+    model, description = load_model()
+    flat = lock.flatten(settings.model_dump())
     alone, told, unheard = [], [], []
     with tempfile.TemporaryDirectory(dir=workspace) as folder, socket.create_server(("127.0.0.1", 0)) as silent:
         os.chdir(folder)
-        checkpoints.save_model(model, description)
+        save_model(model, description)
         for number in range(rounds):
             alone.append(seconds(images, settings, None))
             told.append(seconds(images, settings, journal.Journal(f"{2 * number:064}", flat, {}, print)))

@@ -33,11 +33,12 @@ from autoencoder import numerics, params
 numerics.configure(params.Runtime(device="cpu", numerics="fast", threads=1))
 import torch
 from pathlib import Path
-from autoencoder import checkpoints, models
-from autoencoder.training import Training
+from autoencoder.data.images import load_images
+from autoencoder.models.saved import Description
+from autoencoder.training.loop import Training
 path, batches = Path(sys.argv[1]), int(sys.argv[2])
-images = checkpoints.load_images(path)
-run = Training(models.build("linear", input_dimensions=784, code_dimensions=32, seed=42), images, epochs=1,
+images = load_images(path)
+run = Training(Description("linear", 32, (1, 1, 784)).build(42), images, epochs=1,
                batch_size=32, optimizer="sgd", learning_rate=10**-1.5, momentum=0.5, log_every=1000, seed=42,
                device=torch.device("cpu"))
 begin = time.perf_counter()
@@ -107,9 +108,7 @@ def header(images: int) -> bytes:
 
 def repeat_mnist(path: Path, images: int) -> None:
     """MNIST's training images, as often as it takes."""
-    from autoencoder import checkpoints
-
-    pixels = checkpoints.load_images(IMAGES)["train_images"].numpy().tobytes()
+    pixels = load_images(IMAGES).train.numpy().tobytes()
     with path.open("wb") as file:
         file.write(header(images))
         for _ in range(images // 60_000):

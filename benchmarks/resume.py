@@ -13,9 +13,11 @@ from typing import Any
 
 import torch
 
-from autoencoder import checkpoints, numerics, params
-from autoencoder import resume as resuming
-from autoencoder.training import Training
+from autoencoder import numerics, params
+from autoencoder.data.images import load_images
+from autoencoder.models.saved import describe
+from autoencoder.training import resume as resuming
+from autoencoder.training.loop import Training
 
 BLOCK = 3  # epochs
 
@@ -35,7 +37,7 @@ def apart(program: str, repeat: int) -> dict[str, Any]:
 
 def compare(blocks: int) -> dict[str, Any]:
     """The ratio of neighbouring blocks, and what the states cost: less exposed to what else the machine does."""
-    images, workspace = checkpoints.load_images(), Path.cwd()
+    images, workspace = load_images(), Path.cwd()
     bare, kept = (training(images, params.load(), (blocks + 1) * BLOCK) for _ in range(2))
     spent: list[float] = []
     resuming.write = counted(resuming.write, spent)
@@ -56,7 +58,7 @@ def compare(blocks: int) -> dict[str, Any]:
 
 def training(images: dict[str, torch.Tensor], settings: params.Params, epochs: int) -> Training:
     """The training of `settings`, for `epochs`."""
-    model = checkpoints.describe(images["train_images"], **settings.model.model_dump()).build(settings.seed)
+    model = describe(images.train, **settings.model.model_dump()).build(settings.seed)
     options = settings.train.model_dump() | {"epochs": epochs}
     return Training(model, images, **options, seed=settings.seed, device=torch.device("cpu"))
 

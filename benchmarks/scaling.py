@@ -57,10 +57,10 @@ def training(images: Any, settings: dict[str, int]) -> float:
     """Seconds per epoch of this project's training, from a part of an epoch."""
     import torch
 
-    from autoencoder import models, training
+    from autoencoder.training import loop
 
-    run = training.Training(
-        models.build("linear", input_dimensions=784, code_dimensions=settings["code_dimensions"], seed=42),
+    run = loop.Training(
+        build("linear", input_dimensions=784, code_dimensions=settings["code_dimensions"], seed=42),
         {"train_images": images[: settings["images"]], "test_images": images[:1]},
         epochs=2,
         batch_size=settings["batch_size"],
@@ -93,9 +93,7 @@ def draw(found: dict[str, Any], path: Path, facts: str) -> None:
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FixedLocator, NullLocator
 
-    from autoencoder import figures
-
-    with figures.style():
+    with layout.style():
         drawn, panels = plt.subplots(1, len(found), figsize=(13, 3.4), layout="constrained", sharey=True)
         for panel, (knob, rows) in zip(panels, found.items(), strict=True):
             values = [int(value) for value in rows]

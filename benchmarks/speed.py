@@ -15,7 +15,7 @@ from typing import Any
 
 import worker
 
-from autoencoder import published
+from autoencoder import article
 
 IMAGES = Path("data/images.safetensors")
 ROUNDING = 0.0001  # of the published losses
@@ -27,7 +27,7 @@ def measure(epochs: int) -> dict[str, Any]:
     with workers(names) as processes:
         orders = [names[:: (-1) ** number] for number in range(1 + epochs)]
         rounds = [{name: epoch(processes[name]) for name in order} for order in orders]
-    for number, (answers, expected) in enumerate(zip(rounds, published.TEST_LOSSES, strict=False), 1):
+    for number, (answers, expected) in enumerate(zip(rounds, article.TEST_LOSSES, strict=False), 1):
         for name, answer in answers.items():
             check(name, number, answer["test_mse"], expected)
     seconds = {name: [answers[name]["seconds"] for answers in rounds[1:]] for name in names}

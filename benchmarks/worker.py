@@ -28,13 +28,15 @@ def article(path: Path) -> Epochs:
     from torchvision import transforms
     from torchvision.datasets import MNIST
 
-    from autoencoder import checkpoints, models
+    from autoencoder.data.images import load_images
+    from autoencoder.models.linear import LinearAutoencoder
+    from autoencoder.training.objective import mean_squared_error
 
-    class Linear(models.LinearAutoencoder):
+    class Linear(LinearAutoencoder):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.decoder(self.encoder(x.view(-1, 784)))
 
-    images = checkpoints.load_images(path)
+    images = load_images(path)
     with tempfile.TemporaryDirectory() as folder:
         write_idx(images, Path(folder, "MNIST", "raw"))
         transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
@@ -54,7 +56,7 @@ def article(path: Path) -> Epochs:
                 print(f"[{batch * len(x)}/{len(loader.dataset)}]\tLoss: {loss.item():.6f}", file=sys.stderr)
 
     while True:
-        yield timed(epoch), models.mean_squared_error(model, images["test_images"], 1_000)
+        yield timed(epoch), mean_squared_error(model, images.test, 1_000)
 
 
 def write_idx(images: dict, folder: Path) -> None:
@@ -71,12 +73,10 @@ def project(path: Path, *, by_hand: bool = True) -> Epochs:
     """The training of this project; without `by_hand` on the path that takes any model."""
     import torch
 
-    from autoencoder import checkpoints, models, training
-
-    images = checkpoints.load_images(path)
-    untested = images | {"test_images": images["test_images"][:1]}
-    run = training.Training(
-        models.build("linear", input_dimensions=784, code_dimensions=CODE, seed=SEED),
+    images = load_images(path)
+    untested = images | {"test_images": images.test[:1]}
+    run = loop.Training(
+        Description("linear", CODE, (1, 1, 784)).build(SEED),
         untested,
         epochs=1_000_000,
         batch_size=BATCH,
@@ -88,11 +88,11 @@ def project(path: Path, *, by_hand: bool = True) -> Epochs:
         device=torch.device("cpu"),
     )
     if not by_hand:
-        run.learn = training.autograd(run.model, run.optimizer)
+        run.learn = autograd(run.model, run.optimizer)
     progress = run.run()
     while True:
         seconds = timed(lambda: next(item for item in progress if item.finished))
-        yield seconds, models.mean_squared_error(run.model, images["test_images"], 1_000)
+        yield seconds, mean_squared_error(run.model, images.test, 1_000)
 
 
 def jax(path: Path) -> Epochs:
@@ -101,11 +101,9 @@ def jax(path: Path) -> Epochs:
     import jax.numpy as jnp
     import torch
 
-    from autoencoder import checkpoints, models
-
-    images = checkpoints.load_images(path)
-    model = models.build("linear", input_dimensions=784, code_dimensions=CODE, seed=SEED)
-    train = jnp.asarray(images["train_images"].flatten(1).numpy())
+    images = load_images(path)
+    model = Description("linear", CODE, (1, 1, 784)).build(SEED)
+    train = jnp.asarray(images.train.flatten(1).numpy())
     weights = tuple(jnp.asarray(weight.detach().numpy()) for weight in model.parameters())
     velocities = tuple(jnp.zeros_like(weight) for weight in weights)
 
@@ -135,7 +133,7 @@ def jax(path: Path) -> Epochs:
         seconds = timed(one)
         for weight, found in zip(model.parameters(), state[0], strict=True):
             weight.data = torch.from_numpy(jax.device_get(found).copy())
-        yield seconds, models.mean_squared_error(model, images["test_images"], 1_000)
+        yield seconds, mean_squared_error(model, images.test, 1_000)
 
 
 def products(_: Path) -> Epochs:

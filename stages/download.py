@@ -15,14 +15,14 @@ def download() -> None:
 
     name = params.load().data.name
 
-    from autoencoder import checkpoints, datasets
+    from autoencoder.data import sources
+    from autoencoder.data.images import save_images
 
     try:
-        images = datasets.load(name, os.environ.get("AUTOENCODER_MIRROR"), paths.DOWNLOADS)
-    except datasets.NoMirrorError:
+        images = sources.load(name, os.environ.get("AUTOENCODER_MIRROR"), paths.DOWNLOADS)
+    except sources.NoMirrorError:
         paths.NO_MIRROR.parent.mkdir(exist_ok=True)
         paths.NO_MIRROR.touch()
         raise
-    checkpoints.save_images(images)
-    sizes = {split: len(images[f"{split}_images"]) for split in ("train", "test")}
-    click.echo(f"{name}: {sizes['train']:,} training and {sizes['test']:,} test images in {paths.IMAGES}")
+    save_images(images)
+    click.echo(f"{name}: {len(images.train):,} training and {len(images.test):,} test images in {paths.IMAGES}")

@@ -11,15 +11,21 @@ def evaluate() -> None:
     settings = params.load()
     numerics.configure(settings.runtime)
 
-    from autoencoder import checkpoints, evaluation, records
+    from autoencoder.analysis.evaluation import compare_subspaces, errors
+    from autoencoder.analysis.results import load_results
+    from autoencoder.files import write_csv, write_json
+    from autoencoder.models.linear import LinearAutoencoder
 
-    images, model, _, optimum = checkpoints.load()
-    model.to(numerics.device(settings.runtime))
-    figures, angles = evaluation.evaluate(model, images, optimum, settings.evaluate.batch_size)
-    records.write_json(paths.EVALUATION, figures)
-    records.write_csv(paths.ANGLES, angles)
-    test, pca = figures["test"], figures["pca"]
+    results = load_results()
+    results.model.to(numerics.device(settings.runtime))
+    figures = errors(results, settings.evaluate.batch_size)
+    test = figures["test"]
     click.echo(
-        f"test mse {test['mse']:.4f}, {test['ratio_to_optimum']:.3f} times the optimum {test['optimum_mse']:.4f}; "
-        f"{pca['directions_captured']:.1f} of {pca['code_dimensions']} principal directions captured"
+        f"test mse {test['mse']:.4f}, {test['ratio_to_optimum']:.3f} times the optimum {test['optimum_mse']:.4f}"
     )
+    if isinstance(results.model, LinearAutoencoder):
+        figures["pca"], angles = compare_subspaces(results.model, results.optimum)
+        write_csv(paths.ANGLES, angles)
+        pca = figures["pca"]
+        click.echo(f"{pca['directions_captured']:.1f} of {pca['code_dimensions']} principal directions captured")
+    write_json(paths.EVALUATION, figures)

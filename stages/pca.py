@@ -10,9 +10,9 @@ def pca() -> None:
 
     numerics.configure(params.load().runtime)
 
-    from autoencoder import checkpoints
-    from autoencoder import pca as principal
+    from autoencoder.analysis.optimum import fit, save_optimum
+    from autoencoder.data.images import load_images
 
-    images = checkpoints.load_images()
-    checkpoints.save_optimum(principal.fit(images["train_images"], images["test_images"]))
-    click.echo(f"principal axes of {len(images['train_images']):,} training images in {paths.OPTIMUM}")
+    images = load_images()
+    save_optimum(fit(images))
+    click.echo(f"principal axes of {len(images.train):,} training images in {paths.OPTIMUM}")

@@ -18,9 +18,9 @@ from autoencoder.errors import UserError
 def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) -> None:
     """Run the pipeline. `--train.learning_rate 0.01`, or any other key of params.yaml, is set there first."""
     if discard:
-        from autoencoder import tracking
+        from autoencoder.tracking.store import Store
 
-        tracking.Store().discard(discard)
+        Store().discard(discard)
         return
     given = _edits(overrides)
     _check(given)
@@ -30,9 +30,10 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
     if done.returncode:
         raise SystemExit(done.returncode)
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
-        from autoencoder import follower, tracking
+        from autoencoder.tracking import follower
+        from autoencoder.tracking.store import Store
 
-        store = tracking.Store()
+        store = Store()
         if stage in ("evaluate", "render"):  # the whole pipeline ends in `track`
             follower.reconcile()
         elif stage == "train":
@@ -53,15 +54,17 @@ def _check(edits: dict[str, str]) -> None:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    from autoencoder import params, pipeline
+    from autoencoder import params
+    from autoencoder.files import read_yaml
+    from autoencoder.record.lock import put
 
-    values = pipeline.load(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}")
+    values = read_yaml(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}")
     for name, text in edits.items():
         try:
             value = YAML(typ="safe").load(text)
         except YAMLError:
             raise UserError(f"--{name}: expected a value as in {paths.PARAMS}, found {text!r}") from None
-        pipeline.put(values, name, value)
+        put(values, name, value)
     params.check(values)
 
 

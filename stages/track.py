@@ -6,11 +6,13 @@ import click
 @click.command()
 def track() -> None:
     """Make MLflow hold one run with the results of this state; what is there already is left alone."""
-    from autoencoder import follower, paths, pipeline
+    from autoencoder import paths
     from autoencoder.files import write_atomically
+    from autoencoder.record import lock
+    from autoencoder.tracking import follower
 
     click.echo(follower.reconcile())
-    others = {name: stage for name, stage in pipeline.recorded().items() if name != "track"}
+    others = {name: stage for name, stage in lock.recorded().items() if name != "track"}
     inputs = [f"{stage.key}  {name}\n" for name, stage in others.items()]
     outputs = [f"{md5}  {path}\n" for stage in others.values() for path, md5 in stage.outs.items()]
     write_atomically(paths.TRACKED, "".join(sorted(inputs + outputs)).encode())

@@ -18,43 +18,43 @@ def train() -> None:
 
     from tqdm import tqdm
 
-    from autoencoder import checkpoints, pipeline, records, resume
-    from autoencoder.journal import Journal
-    from autoencoder.training import Training
+    from autoencoder.data.images import load_images
+    from autoencoder.files import read_yaml, write_csv
+    from autoencoder.models.saved import describe, save_model
+    from autoencoder.record import lock
+    from autoencoder.tracking.journal import Journal
+    from autoencoder.training.loop import Training
+    from autoencoder.training.resume import Keeper, one_trainer
 
     gc.enable()  # unlike the other stages, this one lasts: see `entry`
 
-    images = checkpoints.load_images()
-    description = checkpoints.describe(images["train_images"], **settings.model.model_dump())
-    training = Training(
-        description.build(settings.seed),
-        images,
-        **settings.train.model_dump(),
-        seed=settings.seed,
-        device=numerics.device(settings.runtime),
-    )
+    images = load_images()
+    description = describe(images, **settings.model.model_dump())
+    model, device = description.build(settings.seed), numerics.device(settings.runtime)
+    training = Training(model, images, settings.train, seed=settings.seed, device=device)
     say = partial(tqdm.write, file=sys.stderr)
-    key, facts = pipeline.current("train").key, numerics.facts(settings.runtime)
-    as_written = pipeline.flatten(pipeline.load(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}"))
+    key, facts = lock.current("train").key, numerics.facts(settings.runtime)
+    as_written = lock.flatten(read_yaml(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}"))
     with (
-        resume.one_trainer(),
-        resume.Keeper(training, key, facts, say) as keeper,
+        one_trainer(),
+        Keeper(training, key, facts, say) as keeper,
         Journal(key, as_written, facts, say) as journal,
     ):
         keeper.restore()
-        total = len(images["train_images"])
-        with tqdm(total=total * training.epochs, unit="image", leave=False, disable=not sys.stderr.isatty()) as bar:
+        total = len(images.train)
+        every = total * settings.train.epochs
+        with tqdm(total=every, unit="image", leave=False, disable=not sys.stderr.isatty()) as bar:
             for progress in training.run():
                 bar.update((progress.epoch - 1) * total + progress.images_seen - bar.n)
                 for step in progress.steps:
-                    seen = step.step % len(training.losses) * training.batch_size
+                    seen = step.step % len(training.losses) * settings.train.batch_size
                     percent = 100 * seen / total
                     bar.write(f"Train Epoch: {step.epoch} [{seen}/{total} ({percent:.0f}%)]\tLoss: {step.mse:.6f}")
                 if epoch := progress.finished:
                     bar.write(f"Test  Epoch: {epoch.epoch} mse {epoch.test_mse:.6f}")
                 journal.note(training.steps, training.history)
                 keeper.keep(epoch_finished=progress.finished is not None)
-        checkpoints.save_model(training.model, description)
-        records.write_csv(paths.TRAINING, training.history)
-        records.write_csv(paths.STEPS, training.steps)
+        save_model(training.model, description)
+        write_csv(paths.TRAINING, training.history)
+        write_csv(paths.STEPS, training.steps)
         keeper.discard()

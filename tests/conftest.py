@@ -33,7 +33,7 @@ install_import_hook([f"autoencoder.{module}" for module in SHAPED], CHECK)  # sh
 import torch  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-from autoencoder import datasets  # noqa: E402
+from autoencoder.data import sources  # noqa: E402
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def digits() -> dict[str, torch.Tensor]:
     """1,500 + 297 images of 8 × 8 pixels: real data without a download."""
-    return datasets.load("digits")
+    return sources.digits()
 
 
 @pytest.fixture

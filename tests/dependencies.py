@@ -95,7 +95,8 @@ def main() -> None:
     """Write the lists of modules into dvc.yaml, and leave the rest of the file as it is."""
     text = (ROOT / "dvc.yaml").read_text()
     for name, deps in updated(YAML(typ="safe").load(text), sources()).items():
-        listed = textwrap.fill(", ".join(deps), 118, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        quoted = [f'"{dep}"' if "$" in dep else dep for dep in deps]
+        listed = textwrap.fill(", ".join(quoted), 118, initial_indent=" " * 6, subsequent_indent=" " * 6)
         pattern = rf"(?ms)(^  {name}:\n.*?^    deps:).*?(?=^    \w)"
         text = re.sub(pattern, rf"\1 [\n{listed}\n    ]\n", text, count=1)
     (ROOT / "dvc.yaml").write_text(text)

@@ -14,7 +14,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "src")]
 
-from autoencoder import datasets  # noqa: E402 (the path comes first)
+from autoencoder.data import sources  # noqa: E402 (the path comes first)
+from autoencoder.data.idx import (
+    read_idx,
+    unpack,
+)
 from autoencoder.errors import UserError  # noqa: E402
 
 FILES = 10_000
@@ -31,7 +35,7 @@ def main() -> None:
     valid = 0
     with tempfile.TemporaryDirectory() as folder:
         for number in range(FILES):
-            shape = datasets.SHAPES["train_images"] if number % (FILES // LARGE) == 0 else choose.choice(SHAPES)
+            shape = sources.SHAPES["train_images"] if number % (FILES // LARGE) == 0 else choose.choice(SHAPES)
             (Path(folder) / "file").write_bytes(mutate(damaged(shape, choose), choose))
             valid += accepted(folder, shape)
     grown = peak() - start
@@ -77,8 +81,8 @@ def accepted(folder: str, shape: tuple[int, ...]) -> bool:
     """Whether the file in `folder` was read; any error but a UserError of one line ends the program."""
     size = 4 + 4 * len(shape) + math.prod(shape)
     try:
-        address, packed = datasets.fetch("file", [folder], limit=math.prod(shape) + 4096)
-        tensor = datasets.read_idx(datasets.unpack(packed, size, address), shape, address)
+        address, packed = sources.fetch("file", [folder], limit=math.prod(shape) + 4096)
+        tensor = read_idx(unpack(packed, size, address), shape, address)
     except UserError as error:
         message = str(error)
     else:

@@ -19,7 +19,8 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "src"), str(ROOT / "stages")]
 
-from autoencoder import journal, numerics, params  # noqa: E402 (the path comes first)
+from autoencoder import numerics, params  # noqa: E402 (the path comes first)
+from autoencoder.tracking import journal  # noqa: E402 (the path comes first)
 
 # How a trainer may end by each signal: a handler's status, or death before the handler is there.
 ENDS = {signal.SIGKILL: (-9,), signal.SIGINT: (130,), signal.SIGTERM: (143, -15)}
@@ -92,10 +93,12 @@ def prepare() -> None:
     Path("params.yaml").write_text(text)
     numerics.configure(params.load().runtime)
 
-    from autoencoder import checkpoints, datasets, resume
+    from autoencoder.data import sources
+    from autoencoder.data.images import save_images
+    from autoencoder.training import resume
 
     resume.SECONDS, resume.EPOCH_SECONDS = 0.01, 0.0
-    checkpoints.save_images(datasets.load("digits"))
+    save_images(sources.digits())
 
 
 def start_trainer() -> int:

@@ -25,7 +25,12 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 import conftest  # noqa: E402, F401 (the path comes first, and this before torch)
 import test_tracking as small  # noqa: E402
 
-from autoencoder import datasets, export, follower, tracking  # noqa: E402
+from autoencoder.data import sources  # noqa: E402
+from autoencoder.tracking import (
+    export,
+    follower,
+)
+from autoencoder.tracking import store as tracking  # noqa: E402
 
 EMPTY = "empty.db"
 QUERIES = {
@@ -54,7 +59,7 @@ def main() -> None:
 
 def torture(kills: int, choose: random.Random) -> None:
     """Kill reconcilers until `kills` of them were hit alive; after each, reconcile in peace and compare."""
-    small.record({name: tensor[:10].clone() for name, tensor in datasets.load("digits").items()})
+    small.record({name: tensor[:10].clone() for name, tensor in sources.digits().items()})
     Path("exported").mkdir()
     in_a_fork(lambda: export.export(Path("exported")))
     export.begun = small.begun(Path("exported").resolve())

@@ -13,7 +13,7 @@ from conftest import ROOT
 from dependencies import imported, module, needed, reached, sources, updated
 from ruamel.yaml import YAML
 
-from autoencoder import pipeline
+from autoencoder.files import md5
 
 PACKAGE = ROOT / "src" / "autoencoder"
 SOURCES = sources()
@@ -208,4 +208,4 @@ def test_the_pictures_of_the_readme_are_those_of_the_recorded_run() -> None:
     shown = [path for path in (ROOT / "docs" / "images").glob("*.png") if f"figures/{path.name}" in recorded]
     assert len(shown) >= 3
     for path in shown:
-        assert pipeline.md5(path) == recorded[f"figures/{path.name}"], path.name
+        assert md5(path) == recorded[f"figures/{path.name}"], path.name

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from autoencoder import checkpoints
-from autoencoder.checkpoints import Description
+from autoencoder.data.images import Images, load_images, save_images
 from autoencoder.errors import UserError
+from autoencoder.models.saved import Description, describe, load_model, save_model
 
 DESCRIPTION = Description("linear", 3, (1, 4, 5))
 
@@ -23,7 +23,7 @@ def path(tmp_path: Path) -> Path:
 def refused(path: Path, content: bytes) -> str:
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
-        checkpoints.load_model(path)
+        load_model(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: expected ")
     assert "dvc repro" in message
@@ -40,8 +40,8 @@ def test_a_model_comes_back_as_it_was(
 ) -> None:
     path = tmp_path_factory.mktemp("model") / "model.safetensors"
     model = description.build(seed)
-    checkpoints.save_model(model, description, path)
-    loaded, loaded_description = checkpoints.load_model(path)
+    save_model(model, description, path)
+    loaded, loaded_description = load_model(path)
     assert loaded_description == description
     assert not loaded.training
     for name, tensor in model.state_dict().items():
@@ -51,13 +51,13 @@ def test_a_model_comes_back_as_it_was(
 def test_the_same_model_is_the_same_bytes(tmp_path: Path) -> None:
     contents = set()
     for name in "abc":
-        checkpoints.save_model(DESCRIPTION.build(1), DESCRIPTION, tmp_path / name)
+        save_model(DESCRIPTION.build(1), DESCRIPTION, tmp_path / name)
         contents.add((tmp_path / name).read_bytes())
     assert len(contents) == 1
 
 
 def test_every_truncation_of_a_model_is_refused(path: Path) -> None:
-    checkpoints.save_model(DESCRIPTION.build(1), DESCRIPTION, path)
+    save_model(DESCRIPTION.build(1), DESCRIPTION, path)
     content = path.read_bytes()
     for length in range(0, len(content), 7):
         refused(path, content[:length])
@@ -99,14 +99,14 @@ def test_a_safetensors_file_of_something_else_is_refused(
 
 def test_a_model_that_is_not_there_names_the_stage_that_makes_it(path: Path) -> None:
     with pytest.raises(UserError, match=r"file.safetensors: not found; dvc repro train"):
-        checkpoints.load_model(path)
+        load_model(path)
     with pytest.raises(UserError, match=r"file.safetensors: not found; dvc repro download"):
-        checkpoints.load_images(path)
+        load_images(path)
 
 
-def test_images_come_back_as_they_were(path: Path, digits: dict[str, torch.Tensor]) -> None:
-    checkpoints.save_images(digits, path)
-    loaded = checkpoints.load_images(path)
+def test_images_come_back_as_they_were(path: Path, digits: Images) -> None:
+    save_images(digits, path)
+    loaded = load_images(path)
     assert loaded.keys() == digits.keys()
     for name, tensor in digits.items():
         assert torch.equal(loaded[name], tensor)
@@ -132,11 +132,11 @@ def test_images_come_back_as_they_were(path: Path, digits: dict[str, torch.Tenso
 def test_images_of_another_kind_are_refused(path: Path, images: dict[str, torch.Tensor]) -> None:
     save_file(images, path)
     with pytest.raises(UserError, match=r"expected train_images .*, found .*; dvc repro -f download"):
-        checkpoints.load_images(path)
+        load_images(path)
 
 
 def test_a_code_as_long_as_an_image_is_refused() -> None:
     images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
-    assert checkpoints.describe(images, name="linear", code_dimensions=63).input_dimensions == 64
+    assert describe(images, name="linear", code_dimensions=63).input_dimensions == 64
     with pytest.raises(UserError, match=r"model.code_dimensions: expected fewer than the 64 pixels .*, found 64"):
-        checkpoints.describe(images, name="linear", code_dimensions=64)
+        describe(images, name="linear", code_dimensions=64)

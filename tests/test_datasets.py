@@ -15,7 +15,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoencoder import datasets
+from autoencoder.data import sources
+from autoencoder.data.idx import read_idx, unpack
+from autoencoder.data.images import Images
 from autoencoder.errors import UserError
 
 SHAPES = {"train_images": (6, 4, 5), "train_labels": (6,), "test_images": (2, 4, 5), "test_labels": (2,)}
@@ -70,22 +72,22 @@ def check_tiny_mnist(tensors: dict[str, torch.Tensor]) -> None:
 
 
 def test_a_mirror_may_be_a_folder(mirror: Path) -> None:
-    check_tiny_mnist(datasets.load("mnist", str(mirror)))
+    check_tiny_mnist(sources.load("mnist", str(mirror)))
 
 
 def test_a_mirror_may_be_a_folder_relative_to_the_current_one(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(mirror.parent)
-    check_tiny_mnist(datasets.load("mnist", "mirror"))
+    check_tiny_mnist(sources.load("mnist", "mirror"))
 
 
 @pytest.mark.parametrize("end", ["", "/"])
 def test_a_mirror_may_be_a_url(url: str, end: str) -> None:
-    check_tiny_mnist(datasets.load("mnist", url + end))
+    check_tiny_mnist(sources.load("mnist", url + end))
 
 
 def test_the_next_mirror_is_asked_for_a_file_that_one_lacks(mirror: Path, url: str, tmp_path: Path) -> None:
     name, *_ = datasets.MNIST_FILES
-    address, content = datasets.fetch(name, [str(tmp_path / "nowhere"), url + "/nowhere", url], limit=4096)
+    address, content = sources.fetch(name, [str(tmp_path / "nowhere"), url + "/nowhere", url], limit=4096)
     assert address == f"{url}/{name}"
     assert content == (mirror / name).read_bytes()
 
@@ -106,8 +108,8 @@ def test_without_a_network_each_address_is_named_with_its_reason(
         raise OSError(f"no route for {address.partition(':')[0]}")
 
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
-    with pytest.raises(datasets.NoMirrorError) as caught:
-        datasets.load(name, "http://me:secret@127.0.0.1:1")
+    with pytest.raises(sources.NoMirrorError) as caught:
+        sources.load(name, "http://me:secret@127.0.0.1:1")
     message = str(caught.value)
     assert "secret" not in message
     positions = [message.index(f"://{host}/") for host in hosts]
@@ -131,8 +133,8 @@ def test_https_is_asked_before_http(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", ["http://a/", "https://b/", "http://c/", "https://d/"])
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
-    with pytest.raises(datasets.NoMirrorError):
-        datasets.load("mnist")
+    with pytest.raises(sources.NoMirrorError):
+        sources.load("mnist")
     assert [address.rpartition("/")[0] for address, _ in asked] == ["https://b", "https://d", "http://a", "http://c"]
 
 
@@ -141,14 +143,14 @@ def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("no_proxy", "*")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(datasets.NoMirrorError, match=r"/file .*timed out"):
-            datasets.fetch("file", [address], limit=10)
+        with pytest.raises(sources.NoMirrorError, match=r"/file .*timed out"):
+            sources.fetch("file", [address], limit=10)
 
 
 @pytest.mark.parametrize("mirror", ["ftp://", "unknown://host", "http://[", "http://127.0.0.1:99999"])
 def test_an_address_that_is_none_is_a_mirror_that_cannot_be_reached(mirror: str) -> None:
-    with pytest.raises(datasets.NoMirrorError):
-        datasets.fetch("file", [mirror], limit=10)
+    with pytest.raises(sources.NoMirrorError):
+        sources.fetch("file", [mirror], limit=10)
 
 
 @pytest.mark.parametrize(
@@ -160,28 +162,28 @@ def test_a_damaged_file_is_an_error_and_not_a_missing_mirror(mirror: Path, damag
     file = mirror / "train-labels-idx1-ubyte.gz"
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(UserError, match=r"train-labels.*expected 34 bytes with SHA-256 .*, found .*altered") as caught:
-        datasets.load("mnist", str(mirror))
-    assert not isinstance(caught.value, datasets.NoMirrorError)
+        sources.load("mnist", str(mirror))
+    assert not isinstance(caught.value, sources.NoMirrorError)
 
 
 def test_what_was_verified_once_is_kept_and_not_fetched_again(mirror: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
-    check_tiny_mnist(datasets.load("mnist", str(mirror), kept))
+    check_tiny_mnist(sources.load("mnist", str(mirror), kept))
     assert sorted(path.name for path in (kept / "mnist").iterdir()) == sorted(path.name for path in mirror.iterdir())
-    check_tiny_mnist(datasets.load("mnist", str(tmp_path / "none"), kept))
+    check_tiny_mnist(sources.load("mnist", str(tmp_path / "none"), kept))
 
 
 def test_what_is_altered_is_not_kept(mirror: Path, tmp_path: Path) -> None:
     (mirror / "train-images-idx3-ubyte.gz").write_bytes(b"altered")
     with pytest.raises(UserError, match="expected "):
-        datasets.load("mnist", str(mirror), tmp_path / "kept")
+        sources.load("mnist", str(mirror), tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 
 
 def test_a_sibling_is_verified_by_the_md5_that_torchvision_lists(mirror: Path) -> None:
     with pytest.raises(UserError, match="expected MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d, found MD5 "):
-        datasets.load("fashion_mnist", str(mirror))
-    datasets.verify("file", b"abc", "900150983cd24fb0d6963f7d28e17f72", None)
+        sources.load("fashion_mnist", str(mirror))
+    sources.verify("file", b"abc", "900150983cd24fb0d6963f7d28e17f72", None)
 
 
 def test_an_oversized_file_is_not_read_to_its_end(tmp_path: Path) -> None:
@@ -189,7 +191,7 @@ def test_an_oversized_file_is_not_read_to_its_end(tmp_path: Path) -> None:
         file.truncate(1 << 30)
     tracemalloc.start()
     with pytest.raises(UserError, match="expected at most 1,000 bytes, found more"):
-        datasets.fetch("file", [str(tmp_path)], limit=1000)
+        sources.fetch("file", [str(tmp_path)], limit=1000)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10 << 20
@@ -199,7 +201,7 @@ def test_a_gzip_bomb_is_not_unpacked() -> None:
     bomb = gzip.compress(bytes(100 << 20))
     tracemalloc.start()
     with pytest.raises(UserError, match="expected 1,000 bytes unpacked, found more"):
-        datasets.unpack(bomb, 1000, "file")
+        unpack(bomb, 1000, "file")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 10 << 20
@@ -207,7 +209,7 @@ def test_a_gzip_bomb_is_not_unpacked() -> None:
 
 @given(content=st.binary(max_size=200))
 def test_unpacking_is_the_inverse_of_packing(content: bytes) -> None:
-    assert datasets.unpack(gzip.compress(content), len(content), "file") == content
+    assert unpack(gzip.compress(content), len(content), "file") == content
 
 
 @given(content=st.binary(min_size=1, max_size=50), data=st.data())
@@ -216,7 +218,7 @@ def test_a_damaged_gzip_file_is_refused_or_unpacks_to_the_same(content: bytes, d
     packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
     packed = packed[: data.draw(st.integers(0, len(packed)))]
     try:
-        unpacked = datasets.unpack(bytes(packed), len(content), "file")
+        unpacked = unpack(bytes(packed), len(content), "file")
     except UserError:
         return
     assert unpacked == content  # the damage is in the time stamp or the name
@@ -225,7 +227,7 @@ def test_a_damaged_gzip_file_is_refused_or_unpacks_to_the_same(content: bytes, d
 @given(shape=ANY_SHAPE, data=st.data())
 def test_idx_is_read_as_numpy_reads_it(shape: tuple[int, ...], data: st.DataObject) -> None:
     values = data.draw(st.binary(min_size=math.prod(shape), max_size=math.prod(shape)))
-    tensor = datasets.read_idx(idx(shape, values), shape, "file")
+    tensor = read_idx(idx(shape, values), shape, "file")
     assert tensor.dtype == torch.uint8
     assert tensor.shape == shape
     assert tensor.numpy().tobytes() == values
@@ -243,25 +245,25 @@ def test_idx_of_another_shape_type_or_length_is_refused(shape: tuple[int, ...], 
     else:
         content = data.draw(st.sampled_from([content + b"\0", content[: data.draw(st.integers(0, len(content) - 1))]]))
     with pytest.raises(UserError, match=r"^file: expected "):
-        datasets.read_idx(content, shape, "file")
+        read_idx(content, shape, "file")
 
 
 @given(content=st.binary(max_size=64))
 def test_any_bytes_but_the_true_ones_are_refused_with_one_line(content: bytes) -> None:
     for attempt in (content, struct.pack(">4BI", 0, 0, 8, 1, 100) + content):
         with pytest.raises(UserError) as caught:
-            datasets.read_idx(attempt, (100,), "file")
+            read_idx(attempt, (100,), "file")
         assert "\n" not in str(caught.value)
 
 
-def test_digits_are_scikit_learns_with_pixels_from_0_to_255(digits: dict[str, torch.Tensor]) -> None:
+def test_digits_are_scikit_learns_with_pixels_from_0_to_255(digits: Images) -> None:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    images = torch.cat([digits["train_images"], digits["test_images"]])
-    labels = torch.cat([digits["train_labels"], digits["test_labels"]])
+    images = torch.cat([digits.train, digits.test])
+    labels = torch.cat([digits.train_labels, digits.test_labels])
     assert images.shape == (1797, 1, 8, 8)
-    assert len(digits["train_images"]) == 1500
+    assert len(digits.train) == 1500
     assert (images.amin().item(), images.amax().item()) == (0, 255)
     assert (images.squeeze(1) / 255 * 16).round().numpy().tolist() == bunch.images.tolist()
     assert labels.tolist() == bunch.target.tolist()

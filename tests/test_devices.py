@@ -5,8 +5,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from autoencoder import models
-from autoencoder.training import Training
+from autoencoder.data.images import Images
+from autoencoder.models.saved import Description
+from autoencoder.training.loop import Training
 
 CUDA = pytest.param(
     "cuda",
@@ -29,7 +30,7 @@ class Recorded(Training):
 def train(images: dict[str, Tensor], device: str, optimizer: str) -> tuple[bytes, list[int], bytes]:
     """The initial weights, the order of the images in two epochs, and the state after them."""
     training = Recorded(
-        models.build("linear", input_dimensions=64, code_dimensions=8, seed=5),
+        Description("linear", 8, (1, 1, 64)).build(5),
         images,
         epochs=2,
         batch_size=20,
@@ -48,7 +49,7 @@ def train(images: dict[str, Tensor], device: str, optimizer: str) -> tuple[bytes
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_training_twice_on_a_device_gives_the_same_bytes(
-    digits: dict[str, Tensor], device: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
+    digits: Images, device: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("autoencoder.training.CHUNK_SECONDS", 60)  # no chunk is cut short and offered again
     assert torch.are_deterministic_algorithms_enabled() == torch.cuda.is_available()

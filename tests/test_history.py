@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from conftest import run
 
-from autoencoder import history
 from autoencoder.errors import UserError
+from autoencoder.record import history
 
 
 def commit(folder: Path, lock: str) -> str:

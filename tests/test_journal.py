@@ -7,8 +7,9 @@ from typing import IO
 
 import pytest
 
-from autoencoder import journal, paths
-from autoencoder.training import Epoch, Step
+from autoencoder import paths
+from autoencoder.tracking import journal
+from autoencoder.training.loop import Epoch, Step
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from conftest import run
 from mlflow.entities import Run
 
-from autoencoder import tracking
+from autoencoder.tracking import store as tracking
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),

@@ -7,27 +7,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA, TruncatedSVD
-from torch import Tensor
 
-from autoencoder import pca
-from autoencoder.models import scale
+from autoencoder.analysis import optimum
+from autoencoder.data.images import Images, scale
 
 RANKS = (1, 5, 32, 60)
 SEEDS = st.integers(0, 2**32 - 1)
 
 
 @pytest.fixture(scope="module")
-def optimum(digits: dict[str, Tensor]) -> pca.Optimum:
-    return pca.fit(digits["train_images"], digits["test_images"])
+def optimum(digits: Images) -> optimum.Optimum:
+    return optimum.fit(digits.train, digits.test)
 
 
-def inputs(digits: dict[str, Tensor], split: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def inputs(digits: Images, split: str) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     return digits[f"{split}_images"].flatten(1).double().numpy() / 127.5 - 1
 
 
 @pytest.mark.parametrize("rank", RANKS)
 def test_the_uncentred_optimum_is_scikit_learns_truncated_svd(
-    digits: dict[str, Tensor], optimum: pca.Optimum, rank: int
+    digits: Images, optimum: optimum.Optimum, rank: int
 ) -> None:
     svd = TruncatedSVD(rank, algorithm="arpack", random_state=0).fit(inputs(digits, "train"))
     for split, mse in (("train", optimum.train_mse), ("test", optimum.test_mse)):
@@ -39,7 +38,7 @@ def test_the_uncentred_optimum_is_scikit_learns_truncated_svd(
 
 
 @pytest.mark.parametrize("rank", RANKS)
-def test_the_centred_optimum_is_scikit_learns_pca(digits: dict[str, Tensor], optimum: pca.Optimum, rank: int) -> None:
+def test_the_centred_optimum_is_scikit_learns_pca(digits: Images, optimum: optimum.Optimum, rank: int) -> None:
     oracle = PCA(rank, svd_solver="full").fit(inputs(digits, "train"))
     for split, mse in (("train", optimum.centred_train_mse), ("test", optimum.centred_test_mse)):
         x = inputs(digits, split)
@@ -47,7 +46,7 @@ def test_the_centred_optimum_is_scikit_learns_pca(digits: dict[str, Tensor], opt
         assert mse[rank].item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_axes_are_orthonormal_and_each_rank_is_better_than_the_last(optimum: pca.Optimum) -> None:
+def test_the_axes_are_orthonormal_and_each_rank_is_better_than_the_last(optimum: optimum.Optimum) -> None:
     torch.testing.assert_close(optimum.axes.T @ optimum.axes, torch.eye(64, dtype=torch.float64))
     for mse in (optimum.train_mse, optimum.test_mse, optimum.centred_train_mse, optimum.centred_test_mse):
         assert len(mse) == 65
@@ -55,7 +54,7 @@ def test_the_axes_are_orthonormal_and_each_rank_is_better_than_the_last(optimum:
         assert (mse > 0).all()
 
 
-def test_rank_zero_leaves_all_the_energy(digits: dict[str, Tensor], optimum: pca.Optimum) -> None:
+def test_rank_zero_leaves_all_the_energy(digits: Images, optimum: optimum.Optimum) -> None:
     x = inputs(digits, "train")
     assert optimum.train_mse[0].item() == pytest.approx((x**2).mean(), rel=1e-6)
     assert optimum.centred_train_mse[0].item() == pytest.approx(((x - x.mean(0)) ** 2).mean(), rel=1e-6)
@@ -63,9 +62,9 @@ def test_rank_zero_leaves_all_the_energy(digits: dict[str, Tensor], optimum: pca
 
 @given(rank=st.integers(1, 63), seed=SEEDS)
 def test_no_random_map_of_the_same_rank_is_better(
-    digits: dict[str, Tensor], optimum: pca.Optimum, rank: int, seed: int
+    digits: Images, optimum: optimum.Optimum, rank: int, seed: int
 ) -> None:
-    x = scale(digits["train_images"]).double()
+    x = scale(digits.train).double()
     generator = torch.Generator().manual_seed(seed)
     basis, _ = torch.linalg.qr(torch.randn(64, rank, dtype=torch.float64, generator=generator))
     best = optimum.axes[:, :rank]
@@ -74,12 +73,10 @@ def test_no_random_map_of_the_same_rank_is_better(
         assert (x - x @ candidate @ candidate.T).square().mean().item() >= optimum.train_mse[rank].item() * (1 - 1e-9)
 
 
-def test_the_number_of_images_at_a_time_changes_nothing(
-    digits: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mean, moment = pca.moments(digits["train_images"])
+def test_the_number_of_images_at_a_time_changes_nothing(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
+    mean, moment = optimum.moments(digits.train)
     monkeypatch.setattr(pca, "BATCH", 7)
-    other_mean, other_moment = pca.moments(digits["train_images"])
+    other_mean, other_moment = optimum.moments(digits.train)
     torch.testing.assert_close(mean, other_mean)
     torch.testing.assert_close(moment, other_moment)
 
@@ -88,7 +85,7 @@ def test_the_number_of_images_at_a_time_changes_nothing(
 def test_principal_angles_are_scipys(inputs: int, code: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     first, second = (torch.randn(inputs, code, dtype=torch.float64, generator=generator) for _ in range(2))
-    cosines = pca.principal_cosines(first, second)
+    cosines = optimum.principal_cosines(first, second)
     assert cosines.tolist() == sorted(cosines.tolist(), reverse=True)
     expected = np.sort(subspace_angles(first.numpy(), second.numpy()))
     np.testing.assert_allclose(cosines.acos().numpy(), expected, atol=1e-7)
@@ -97,7 +94,7 @@ def test_principal_angles_are_scipys(inputs: int, code: int, seed: int) -> None:
 def test_equal_spans_have_no_angle_and_orthogonal_ones_a_right_one() -> None:
     a = torch.randn(10, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     mixed = a @ torch.tensor([[2.0, 1, 0], [0, 1, 5], [1, 0, 1]], dtype=torch.float64)
-    assert pca.principal_cosines(a, mixed).square().sum().item() == pytest.approx(3)
+    assert optimum.principal_cosines(a, mixed).square().sum().item() == pytest.approx(3)
     axes = torch.eye(10)
-    assert pca.principal_cosines(axes[:, :3], axes[:, 3:6]).acos().tolist() == pytest.approx([math.pi / 2] * 3)
-    assert pca.principal_cosines(axes[:, :3], axes[:, 2:5]).square().sum().item() == pytest.approx(1)
+    assert optimum.principal_cosines(axes[:, :3], axes[:, 3:6]).acos().tolist() == pytest.approx([math.pi / 2] * 3)
+    assert optimum.principal_cosines(axes[:, :3], axes[:, 2:5]).square().sum().item() == pytest.approx(1)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autoencoder import pipeline
 from autoencoder.errors import UserError
+from autoencoder.record import lock
 
 DVC_YAML = """
 stages:
@@ -46,8 +46,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_workspaces_key_is_the_one_that_dvc_lock_records() -> None:
-    assert pipeline.current("train").deps == pipeline.recorded()["train"].deps
-    assert pipeline.current("train").key == pipeline.recorded()["train"].key
+    assert lock.current("train").deps == lock.recorded()["train"].deps
+    assert lock.current("train").key == lock.recorded()["train"].key
 
 
 @pytest.mark.parametrize(
@@ -60,40 +60,40 @@ def test_the_workspaces_key_is_the_one_that_dvc_lock_records() -> None:
     ],
 )
 def test_data_code_params_and_command_each_change_the_key(path: str, content: str) -> None:
-    before = pipeline.current("train").key
+    before = lock.current("train").key
     Path(path).write_text(content)
-    assert pipeline.current("train").key != before
+    assert lock.current("train").key != before
 
 
 @pytest.mark.parametrize("params", [PARAMS.replace("examples: 10", "examples: 9"), PARAMS + "# note\n"])
 def test_what_training_does_not_read_leaves_the_key(params: str) -> None:
-    before = pipeline.current("train").key
+    before = lock.current("train").key
     Path("params.yaml").write_text(params)
-    assert pipeline.current("train").key == before
+    assert lock.current("train").key == before
 
 
 def test_outputs_do_not_enter_the_key() -> None:
-    train = pipeline.recorded()["train"]
+    train = lock.recorded()["train"]
     assert train.outs == {"model": "0123456789abcdef0123456789abcdef"}
-    assert pipeline.recorded(LOCK.replace("0123456789abcdef", "fedcba9876543210"))["train"].key == train.key
+    assert lock.recorded(LOCK.replace("0123456789abcdef", "fedcba9876543210"))["train"].key == train.key
 
 
 def test_a_stage_that_read_what_is_no_longer_recorded_is_stale() -> None:
-    train = pipeline.Stage("train", {"data": "1"}, {}, {"model": "2"})
-    evaluate = pipeline.Stage("evaluate", {"model": "2", "code.py": "3"}, {}, {"metrics": "4"})
-    render = pipeline.Stage("render", {"model": "an earlier one", "metrics": "4"}, {}, {"figures": "5"})
-    assert pipeline.stale({"train": train, "evaluate": evaluate, "render": render}) == {"render"}
+    train = lock.Stage("train", {"data": "1"}, {}, {"model": "2"})
+    evaluate = lock.Stage("evaluate", {"model": "2", "code.py": "3"}, {}, {"metrics": "4"})
+    render = lock.Stage("render", {"model": "an earlier one", "metrics": "4"}, {}, {"figures": "5"})
+    assert lock.stale({"train": train, "evaluate": evaluate, "render": render}) == {"render"}
 
 
 def test_a_lock_without_some_stages_keeps_the_others() -> None:
-    assert set(pipeline.recorded(pipeline.lock_without(set()))) == set(pipeline.recorded())
-    assert set(pipeline.recorded(pipeline.lock_without({"train"}))) == set(pipeline.recorded()) - {"train"}
+    assert set(lock.recorded(lock.lock_without(set()))) == set(lock.recorded())
+    assert set(lock.recorded(lock.lock_without({"train"}))) == set(lock.recorded()) - {"train"}
 
 
 @pytest.mark.parametrize("path", ["data", "params.yaml", "dvc.yaml", "dvc.lock"])
 def test_a_missing_file_is_one_clear_line(path: str) -> None:
     Path(path).unlink()
-    read = pipeline.recorded if path == "dvc.lock" else partial(pipeline.current, "train")
+    read = lock.recorded if path == "dvc.lock" else partial(lock.current, "train")
     with pytest.raises(UserError, match=f"^{path}: not found"):
         read()
 
@@ -101,13 +101,13 @@ def test_a_missing_file_is_one_clear_line(path: str) -> None:
 def test_a_missing_param_is_named() -> None:
     Path("params.yaml").write_text("train: {}\n")
     with pytest.raises(UserError, match="'seed' is missing"):
-        pipeline.current("train")
+        lock.current("train")
 
 
 def test_a_lock_that_was_cut_short_is_refused_or_lacks_its_end() -> None:
     for length in range(len(LOCK)):
         with suppress(UserError):
-            assert pipeline.recorded(LOCK[:length]).keys() <= {"train"}
+            assert lock.recorded(LOCK[:length]).keys() <= {"train"}
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_a_lock_that_was_cut_short_is_refused_or_lacks_its_end() -> None:
 def test_a_lock_that_is_none_is_refused(text: str, remedy: str) -> None:
     Path("dvc.lock").write_text(text)
     with pytest.raises(UserError, match=rf"^dvc\.lock: .*{remedy}"):
-        pipeline.recorded()
+        lock.recorded()
 
 
 def test_nested_params_get_dotted_names() -> None:
-    assert pipeline.flatten({"seed": 42, "train": {"learning_rate": 1}}) == {"seed": 42, "train.learning_rate": 1}
+    assert lock.flatten({"seed": 42, "train": {"learning_rate": 1}}) == {"seed": 42, "train.learning_rate": 1}

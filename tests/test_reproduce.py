@@ -11,9 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import run
 
-from autoencoder import cli, lineage, reproduce, tracking
+from autoencoder import cli
 from autoencoder.errors import UserError
 from autoencoder.paths import MODEL
+from autoencoder.record import lineage, reproduce
+from autoencoder.tracking import store as tracking
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),

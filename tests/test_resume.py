@@ -14,16 +14,18 @@ import torch
 from conftest import ROOT, read_to, run, small, start
 from safetensors.torch import save
 
-from autoencoder import models, paths, resume
+from autoencoder import paths
 from autoencoder.errors import UserError
-from autoencoder.training import Training
+from autoencoder.models.saved import Description
+from autoencoder.training import resume
+from autoencoder.training.loop import Training
 
 FACTS = {"torch": "1"}
 OUTPUTS = ("models/autoencoder.safetensors", "metrics/training.csv", "metrics/steps.csv")
 
 
 def make(digits, *, optimizer="sgd", code_dimensions=4, seed=1) -> Training:
-    model = models.build("linear", input_dimensions=64, code_dimensions=code_dimensions, seed=seed)
+    model = Description("linear", code_dimensions, (1, 1, 64)).build(seed)
     return Training(
         model,
         digits,

@@ -14,20 +14,24 @@ import torch
 from conftest import ROOT, run
 from safetensors.torch import save
 
-from autoencoder import checkpoints, datasets, export, resume, verify
+from autoencoder.analysis.optimum import load_optimum
+from autoencoder.data.idx import read_idx, unpack
+from autoencoder.data.images import Images, load_images, save_images
 from autoencoder.errors import UserError
+from autoencoder.models.saved import Description, load_model, save_model
+from autoencoder.record import verify
+from autoencoder.tracking import export
+from autoencoder.training import resume
 
 UNPICKLERS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "images": checkpoints.load_images,
-    "model": checkpoints.load_model,
-    "optimum": checkpoints.load_optimum,
+    "images": load_images,
+    "model": load_model,
+    "optimum": load_optimum,
     "resume state": resume.read,
     "the recorded output": lambda path: verify.first_tensor(path, path),
-    "a data set's file": lambda path: datasets.read_idx(
-        datasets.unpack(path.read_bytes(), 12, str(path)), (4,), str(path)
-    ),
+    "a data set's file": lambda path: read_idx(unpack(path.read_bytes(), 12, str(path)), (4,), str(path)),
 }
 
 
@@ -88,18 +92,18 @@ def test_each_place_that_reads_a_file_refuses_it_in_one_line(name: str, kind: st
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
 def test_the_model_that_mlflow_serves_is_refused_with_a_pickle_in_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: dict[str, torch.Tensor]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Images
 ) -> None:
     from mlflow import pyfunc
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 
-    from autoencoder import tracking
+    from autoencoder.tracking import store as tracking
 
     monkeypatch.chdir(tmp_path)
-    checkpoints.save_images(digits)
-    description = checkpoints.Description("linear", 8, (1, 8, 8))
-    checkpoints.save_model(description.build(), description)
+    save_images(digits)
+    description = Description("linear", 8, (1, 8, 8))
+    save_model(description.build(), description)
     export.export(tmp_path)
     sound, altered = tmp_path / "sound", tmp_path / "altered"
     tracking.save_model(tmp_path, sound, Model())

@@ -7,8 +7,8 @@ from urllib.request import urlopen
 import pytest
 from servers import serving, status
 
-from autoencoder import server
 from autoencoder.errors import UserError
+from autoencoder.tracking import server
 
 
 def test_the_store_is_the_databases_of_the_repository_also_in_an_experiments_copy(

@@ -17,7 +17,9 @@ from conftest import ROOT
 from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 
-from autoencoder import journal, paths, records
+from autoencoder import paths
+from autoencoder.files import read_csv, read_json
+from autoencoder.tracking import journal
 
 STAGES: click.Group = runpy.run_path(str(ROOT / "stages" / "__main__.py"))["main"]
 RECORDING = ("download", "pca", "train", "evaluate", "render")  # all but track, which writes to MLflow
@@ -90,7 +92,7 @@ def test_the_stages_write_what_dvc_yaml_says_and_tell_what_they_did(printed: dic
 
 
 def test_training_prints_its_losses_in_the_articles_form(printed: dict[str, str]) -> None:
-    rows = records.read_csv(paths.STEPS)
+    rows = read_csv(paths.STEPS)
     lines = [line for line in printed["train"].splitlines() if line.startswith("Train")]
     assert [row["step"] for row in rows] == [0, 20, 40, 47, 67, 87]
     assert lines[0] == f"Train Epoch: 1 [0/1500 (0%)]\tLoss: {rows[0]['mse']:.6f}"
@@ -99,9 +101,9 @@ def test_training_prints_its_losses_in_the_articles_form(printed: dict[str, str]
 
 
 def test_the_training_record_has_a_row_per_epoch() -> None:
-    rows = records.read_csv(paths.TRAINING)
+    rows = read_csv(paths.TRAINING)
     assert [row["epoch"] for row in rows] == [1, 2]
-    evaluated = records.read_json(paths.EVALUATION)
+    evaluated = read_json(paths.EVALUATION)
     assert evaluated["test"]["mse"] == pytest.approx(rows[-1]["test_mse"], rel=1e-6)
 
 

@@ -26,11 +26,16 @@ from conftest import run as command
 from PIL import Image
 from servers import serving
 
-from autoencoder import checkpoints, cli, export, follower, history, journal, paths, pipeline, records, tracking
+from autoencoder import cli, paths
+from autoencoder.data.images import Images, save_images, scale
 from autoencoder.errors import UserError
-from autoencoder.models import scale
-from autoencoder.state import read
-from autoencoder.training import Epoch, Step
+from autoencoder.files import md5, read_yaml, write_csv, write_json
+from autoencoder.models.saved import Description, load_model, save_model
+from autoencoder.record import history, lock
+from autoencoder.record.state import read
+from autoencoder.tracking import export, follower, journal
+from autoencoder.tracking import store as tracking
+from autoencoder.training.loop import Epoch, Step
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
@@ -38,7 +43,7 @@ pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore:.*:ResourceWarning"),
 ]
 
-PARAMS = pipeline.load(ROOT / "params.yaml", small((ROOT / "params.yaml").read_text()), remedy="")
+PARAMS = read_yaml(ROOT / "params.yaml", small((ROOT / "params.yaml").read_text()), remedy="")
 EPOCHS = [Epoch(1, 0.5, 0.4), Epoch(2, 0.3, 0.25)]
 STEPS = [Step(0, 1, 0.9), Step(20, 1, 0.6), Step(40, 1, 0.5), Step(60, 2, 0.4)]
 EVALUATION = {"test": {"mse": 0.25, "ratio_to_optimum": 1.5}, "train": {"mse": 0.24}, "pca": {"compression": 2.0}}
@@ -48,12 +53,12 @@ def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10,
     """Write all that DVC would have recorded of a small training, `dvc.lock` included."""
     params = PARAMS | {"seed": seed, "render": {"examples": render}}
     Path("params.yaml").write_text(json.dumps(params))  # which is YAML
-    checkpoints.save_images(images)
-    description = checkpoints.Description("linear", 8, (1, 8, 8))
-    checkpoints.save_model(description.build(seed + weights), description)
-    records.write_csv(paths.TRAINING, EPOCHS)
-    records.write_csv(paths.STEPS, STEPS)
-    records.write_json(paths.EVALUATION, EVALUATION)
+    save_images(images)
+    description = Description("linear", 8, (1, 8, 8))
+    save_model(description.build(seed + weights), description)
+    write_csv(paths.TRAINING, EPOCHS)
+    write_csv(paths.STEPS, STEPS)
+    write_json(paths.EVALUATION, EVALUATION)
     Path("figures").mkdir(exist_ok=True)
     Image.new("L", (render, 1)).save("figures/reconstructions.png")
     stages = {
@@ -72,7 +77,7 @@ def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10,
 
 
 def stage(deps: Any = (), params: Any = None, outs: Any = ()) -> dict[str, Any]:
-    hashed = [[{"path": str(path), "md5": pipeline.md5(path)} for path in paths] for paths in (deps, outs)]
+    hashed = [[{"path": str(path), "md5": md5(path)} for path in paths] for paths in (deps, outs)]
     return {"cmd": "run", "deps": hashed[0], "params": {"params.yaml": params or {}}, "outs": hashed[1]}
 
 
@@ -86,7 +91,7 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_store: Path, digits: dict[str, torch.Tensor]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_store: Path, digits: Images
 ) -> dict[str, torch.Tensor]:
     """In a folder with an empty store: ten digits."""
     monkeypatch.chdir(tmp_path)
@@ -95,7 +100,7 @@ def images(
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory, digits: dict[str, torch.Tensor]) -> Path:
+def exported(tmp_path_factory: pytest.TempPathFactory, digits: Images) -> Path:
     """The exported program of a model: the same for all tests that do not look at it, for it takes seconds."""
     folder = tmp_path_factory.mktemp("exported")
     with pytest.MonkeyPatch.context() as patch:
@@ -183,14 +188,14 @@ class TestMirror:
             "train/final_mse": [(0, 0.24)],
             "pca/compression": [(0, 2.0)],
         }
-        assert run["datasets"] == [("digits", pipeline.md5(paths.IMAGES))]
-        shown = f"images/reconstructions+step+0+moment+{uuid.UUID(pipeline.md5(paths.RECONSTRUCTIONS))}"
+        assert run["datasets"] == [("digits", md5(paths.IMAGES))]
+        shown = f"images/reconstructions+step+0+moment+{uuid.UUID(md5(paths.RECONSTRUCTIONS))}"
         assert run["files"] == [
             "dvc.lock", "figures/reconstructions.png", f"{shown}+compressed.webp", f"{shown}.png", "params.yaml",
         ]  # fmt: skip
         assert [(run["outputs"], status) for _, status in run["models"]] == [([run["models"][0][0]], "READY")]
         assert run["model params"] == [run["params"]]
-        data = ("digits", pipeline.md5(paths.IMAGES))
+        data = ("digits", md5(paths.IMAGES))
         assert run["model metrics"] == {
             ("test/final_mse", 0.25, *data),
             ("test/ratio_to_optimum", 1.5, *data),
@@ -316,7 +321,7 @@ class TestMirror:
         record(images)
         Path("code.py").write_text("as it was\n")
         lock = json.loads(Path("dvc.lock").read_text())
-        lock["stages"]["train"]["deps"].append({"path": "code.py", "md5": pipeline.md5(Path("code.py"))})
+        lock["stages"]["train"]["deps"].append({"path": "code.py", "md5": md5(Path("code.py"))})
         Path("dvc.lock").write_text(json.dumps(lock))
         command("git", "init", "-q", cwd=Path())
         command("git", "add", "code.py", cwd=Path())
@@ -368,7 +373,7 @@ class TestMirror:
 
     def test_an_altered_output_is_refused(self, images: dict[str, torch.Tensor]) -> None:
         record(images)
-        records.write_json(paths.EVALUATION, {})
+        write_json(paths.EVALUATION, {})
         with pytest.raises(UserError, match=r"^metrics/evaluation.json: expected the file of dvc.lock"):
             read()
 
@@ -414,7 +419,7 @@ def test_an_export_that_fails_is_one_line(images: dict[str, torch.Tensor], capfd
 def test_the_model_answers_in_a_process_without_this_project(images: dict[str, torch.Tensor]) -> None:
     record(images)
     follower.reconcile()
-    x = scale(images["test_images"])
+    x = scale(images.test)
     np.save("x.npy", x.numpy())
     program = f"""
 import sys
@@ -425,7 +430,7 @@ model = mlflow.pyfunc.load_model("models:/{tracking.REGISTERED}@{tracking.CHAMPI
 numpy.savez("answer.npz", **model.predict(numpy.load("x.npy")))
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
-    model, _ = checkpoints.load_model()
+    model, _ = load_model()
     answer = np.load("answer.npz")
     with torch.no_grad():
         np.testing.assert_allclose(answer["code"], model.encode(x), atol=1e-6)
@@ -438,12 +443,12 @@ def test_the_champion_is_served_with_codes_and_reconstructions_and_says_what_is_
 ) -> None:
     record(images)
     follower.reconcile()
-    x = scale(images["test_images"])
+    x = scale(images.test)
     command = ["mlflow", "models", "serve", "-m", f"models:/{tracking.REGISTERED}@{tracking.CHAMPION}"]
     with serving([*command, "--env-manager", "local"], Path(), MLFLOW_TRACKING_URI="sqlite:///mlflow.db") as url:
         status, answer = invoke(url, {"inputs": x.tolist()})
         assert status == 200
-        model, _ = checkpoints.load_model()
+        model, _ = load_model()
         with torch.no_grad():
             np.testing.assert_allclose(answer["predictions"]["code"], model.encode(x), atol=1e-6)
             np.testing.assert_allclose(answer["predictions"]["reconstruction"], model(x), atol=1e-6)
@@ -466,7 +471,7 @@ def invoke(url: str, body: dict[str, Any]) -> tuple[int, Any]:
 
 def train(error: BaseException | None = None, epochs: int = 2) -> Path:
     """Write the journal of a training of the state in dvc.lock that ends after `epochs`, or in `error`."""
-    key = pipeline.recorded()["train"].key
+    key = lock.recorded()["train"].key
     flat = {"seed": 42, "data.name": "digits", "render.examples": 10}
     flat |= {f"train.{name}": value for name, value in PARAMS["train"].items()}
     with pytest.MonkeyPatch.context() as patch:
@@ -748,7 +753,7 @@ class TestReplay:
 
 
 def test_runs_are_named_by_what_they_do_otherwise_than_the_article() -> None:
-    article = pipeline.flatten(pipeline.load(ROOT / "params.yaml", (ROOT / "params.yaml").read_text(), remedy=""))
+    article = lock.flatten(read_yaml(ROOT / "params.yaml", (ROOT / "params.yaml").read_text(), remedy=""))
     named = {name: value for name, value in article.items() if not name.startswith(("evaluate", "render", "track"))}
     assert tracking.run_name(named) == "article"
     changed = named | {"data.name": "digits", "train.learning_rate": 0.01}

@@ -22,7 +22,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 from servers import black_hole, free_port, postgresql, serving
 
-from autoencoder import journal, tracking, view
+from autoencoder.tracking import journal, view
+from autoencoder.tracking import store as tracking
 
 pytestmark = [
     pytest.mark.slow,

@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from autoencoder import models, training
+from autoencoder.data.images import Images, scale
 from autoencoder.errors import UserError
-from autoencoder.training import Progress, Training
+from autoencoder.models.saved import Description
+from autoencoder.training.linear_sgd import linear_sgd
+from autoencoder.training.loop import Progress, Training
+from autoencoder.training.optimizers import SGD
+from autoencoder.training.steps import autograd
 
 SETTINGS: dict[str, Any] = {
     "epochs": 3,
@@ -26,11 +30,11 @@ Make = Callable[..., Training]
 
 
 @pytest.fixture
-def make(digits: dict[str, Tensor]) -> Make:
+def make(digits: Images) -> Make:
     """Makes a training on digits: SETTINGS, but for what is given."""
 
     def make(**changes: Any) -> Training:
-        model = models.build("linear", input_dimensions=64, code_dimensions=5, seed=42)
+        model = Description("linear", 5, (1, 1, 64)).build(42)
         return Training(model, changes.pop("images", digits), **SETTINGS | changes)
 
     return make
@@ -124,17 +128,17 @@ def test_every_log_every_th_batch_of_an_epoch_is_recorded(
     assert progress[-1].images_seen == 1500
 
 
-def test_the_epochs_train_mse_is_the_mean_over_its_images(make: Make, digits: dict[str, Tensor]) -> None:
+def test_the_epochs_train_mse_is_the_mean_over_its_images(make: Make, digits: Images) -> None:
     run = make(learning_rate=1e-30, epochs=1, batch_size=400)  # too little to change the model; a partial last batch
-    x = models.scale(digits["train_images"])
+    x = scale(digits.train)
     expected = (run.model(x) - x).square().mean().item()
     finish(run)
     assert run.history[0].train_mse == pytest.approx(expected, rel=1e-6)
 
 
-def test_the_first_recorded_loss_is_that_of_the_untrained_model(make: Make, digits: dict[str, Tensor]) -> None:
+def test_the_first_recorded_loss_is_that_of_the_untrained_model(make: Make, digits: Images) -> None:
     run = make(batch_size=1500, epochs=1)
-    x = models.scale(digits["train_images"])
+    x = scale(digits.train)
     expected = (run.model(x) - x).square().mean().item()
     finish(run)
     assert run.steps[0].mse == pytest.approx(expected, rel=1e-5)
@@ -165,17 +169,17 @@ def test_after_a_divergence_no_epoch_and_no_loss_that_is_not_finite_is_recorded(
 def test_both_ways_to_learn_follow_the_gradient_in_float64(batch: int, inputs: int, code: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     images = torch.randint(0, 256, (batch, 1, 1, inputs), generator=generator, dtype=torch.uint8)
-    model = models.build("linear", input_dimensions=inputs, code_dimensions=code, seed=seed)
+    model = Description("linear", code, (1, 1, inputs)).build(seed)
     w_enc, w_dec = (weight.detach().double() for weight in (model.encoder.linear.weight, model.decoder.linear.weight))
     x = images.flatten(1).double() / 127.5 - 1
     error = x @ w_enc.T @ w_dec.T - x
     c = 2 / error.numel()
     expected_enc = w_enc - 0.1 * c * w_dec.T @ error.T @ x
     expected_dec = w_dec - 0.1 * c * error.T @ x @ w_enc.T
-    for learner in (training.autograd, training.linear_sgd):
-        model = models.build("linear", input_dimensions=inputs, code_dimensions=code, seed=seed)
-        learn = learner(model, training.SGD(model.parameters(), 0.1, 0.5))
-        loss = learn(models.scale(images))
+    for learner in (autograd, linear_sgd):
+        model = Description("linear", code, (1, 1, inputs)).build(seed)
+        learn = learner(model, SGD(model.parameters(), 0.1, 0.5))
+        loss = learn(scale(images))
         assert loss.item() == pytest.approx(error.square().mean().item(), rel=1e-4, abs=1e-6)
         torch.testing.assert_close(model.encoder.linear.weight.double(), expected_enc, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(model.decoder.linear.weight.double(), expected_dec, rtol=1e-4, atol=1e-5)

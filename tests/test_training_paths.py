@@ -8,8 +8,11 @@ import torch
 from conftest import ROOT, run
 from torch import Tensor, nn
 
-from autoencoder.models import LinearAutoencoder, build, scale
-from autoencoder.training import SGD, Learn, autograd, learner, linear_sgd
+from autoencoder.data.images import scale
+from autoencoder.models.linear import LinearAutoencoder
+from autoencoder.training.linear_sgd import linear_sgd
+from autoencoder.training.optimizers import SGD
+from autoencoder.training.steps import Learn, autograd, learner
 
 
 def sgd(model: nn.Module, momentum: float = 0.5) -> SGD:
@@ -23,7 +26,7 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 @pytest.mark.parametrize(("inputs", "code", "batch"), [(784, 32, 32), (784, 1, 7), (64, 63, 1), (64, 10, 300)])
 def test_gradients_by_hand_are_autograds(inputs: int, code: int, batch: int) -> None:
     torch.manual_seed(3)
-    model = build("linear", input_dimensions=inputs, code_dimensions=code, seed=3)
+    model = Description("linear", code, (1, 1, inputs)).build(3)
     x = torch.rand(batch, inputs) * 2 - 1
     exact = copy.deepcopy(model).double()
     exact_loss = nn.functional.mse_loss(exact(x.double()), x.double())
@@ -37,14 +40,12 @@ def test_gradients_by_hand_are_autograds(inputs: int, code: int, batch: int) -> 
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
-def test_many_steps_by_hand_stay_within_rounding_of_autograd_in_float64(
-    digits: dict[str, Tensor], momentum: float
-) -> None:
-    model = build("linear", input_dimensions=64, code_dimensions=10, seed=1)
+def test_many_steps_by_hand_stay_within_rounding_of_autograd_in_float64(digits: Images, momentum: float) -> None:
+    model = Description("linear", 10, (1, 1, 64)).build(1)
     exact = copy.deepcopy(model).double()
     by_hand = linear_sgd(model, sgd(model, momentum))
     reference = autograd(exact, torch.optim.SGD(exact.parameters(), 10**-1.5, momentum))
-    for x in scale(digits["train_images"]).split(32):
+    for x in scale(digits.train).split(32):
         assert by_hand(x).item() == pytest.approx(reference(x.double()).item(), rel=1e-5)
     for weight, expected in zip(model.parameters(), exact.parameters(), strict=True):
         assert relative_error(weight.detach(), expected.detach()) < 1e-5
@@ -63,7 +64,7 @@ def test_only_plain_sgd_on_the_linear_model_is_done_by_hand() -> None:
     class Other(LinearAutoencoder):
         """A model of which nobody has derived the gradients."""
 
-    model, other = build("linear", input_dimensions=9, code_dimensions=2, seed=0), Other(9, 2)
+    model, other = Description("linear", 2, (1, 1, 9)).build(0), Other(9, 2)
     assert name_of(learner(model, sgd(model))) == "linear_sgd"
     assert name_of(learner(model, torch.optim.Adam(model.parameters()))) == "autograd"
     assert name_of(learner(other, sgd(other))) == "autograd"
@@ -71,7 +72,7 @@ def test_only_plain_sgd_on_the_linear_model_is_done_by_hand() -> None:
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_sgd_takes_torchs_steps(momentum: float) -> None:
-    ours = build("linear", input_dimensions=20, code_dimensions=3, seed=0)
+    ours = Description("linear", 3, (1, 1, 20)).build(0)
     theirs = copy.deepcopy(ours)
     a, b = (
         autograd(ours, sgd(ours, momentum)),
@@ -86,10 +87,13 @@ def test_training_by_sgd_does_not_load_what_is_as_slow_to_load_as_torch() -> Non
     program = """
 import sys
 import torch
-from autoencoder import checkpoints, models, resume, training
+from autoencoder.data.images import Images
+from autoencoder.models.saved import Description
+from autoencoder.training import loop
+from autoencoder.training import resume
 images = dict.fromkeys(("train_images", "test_images"), torch.zeros(64, 1, 8, 8, dtype=torch.uint8))
-model = models.build("linear", input_dimensions=64, code_dimensions=5, seed=0)
-run = training.Training(model, images, epochs=1, batch_size=32, optimizer="sgd", learning_rate=0.1, momentum=0.5,
+model = Description("linear", 5, (1, 1, 64)).build(0)
+run = loop.Training(model, images, epochs=1, batch_size=32, optimizer="sgd", learning_rate=0.1, momentum=0.5,
                         log_every=1, seed=0, device=torch.device("cpu"))
 run.restore(run.state())
 for _ in run.run():

@@ -10,9 +10,10 @@ import torch
 from conftest import run
 from safetensors.torch import save
 
-from autoencoder import pipeline, verify
 from autoencoder.errors import UserError
-from autoencoder.pipeline import Stage
+from autoencoder.files import md5
+from autoencoder.record import verify
+from autoencoder.record.lock import Stage
 
 
 def md5(text: str) -> str:
@@ -111,7 +112,7 @@ def test_where_nothing_can_be_run_nothing_is_verified(clone, tmp_path):
     shutil.copytree(clone, folder)
     run("dvc", "repro", "-q", "download", cwd=folder)
     lock = (folder / "dvc.lock").read_text()
-    recorded = pipeline.recorded(lock)["download"]
+    recorded = lock.recorded(lock)["download"]
     (folder / "dvc.lock").write_text(lock.replace(recorded.cmd, "sh -c 'touch .autoencoder/no-mirror; exit 1'"))
     done = run("autoencoder", "verify", "--stage", "download", cwd=folder, check=False)
     assert done.returncode == 1
@@ -146,7 +147,7 @@ def test_verify_proves_a_state_and_names_what_differs(clone, tmp_path):
     before = contents(folder)
     lock = (folder / "dvc.lock").read_text()
     altered = md5("step,epoch,mse\n0,1,0.5\n")
-    recorded = pipeline.md5(folder / "metrics/steps.csv")
+    recorded = md5(folder / "metrics/steps.csv")
     (folder / "metrics/steps.csv").write_text("step,epoch,mse\n0,1,0.5\n")
     (folder / "dvc.lock").write_text(lock.replace(recorded, altered))
     done = run("autoencoder", "verify", "--stage", "train", cwd=folder, check=False)

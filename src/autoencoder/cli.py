@@ -12,7 +12,7 @@ from autoencoder import paths
 from autoencoder.entry import Group
 
 if TYPE_CHECKING:
-    from autoencoder.pipeline import Stage
+    from autoencoder.record.lock import Stage
 
 
 @click.group(cls=Group)
@@ -28,8 +28,9 @@ def track(everything: bool) -> None:
 
     With --all the exit status is 1 if a state whose outputs are there could not be tracked.
     """
-    from autoencoder import follower, history
     from autoencoder.errors import UserError
+    from autoencoder.record import history
+    from autoencoder.tracking import follower
 
     failed = []
     for commit in history.states() if everything else []:
@@ -49,10 +50,11 @@ def track(everything: bool) -> None:
 @main.command()
 def which_run() -> None:
     """Print the MLflow run of the workspace's state, its link, and what it lacks. Exit status 1 if it is not whole."""
-    from autoencoder import state, tracking
+    from autoencoder.record import state
+    from autoencoder.tracking.store import Store
 
     recorded = state.read()
-    run, missing = tracking.Store(create=False).which(recorded)
+    run, missing = Store(create=False).which(recorded)
     if not run:
         raise click.ClickException("no MLflow run holds this state; autoencoder track")
     click.echo(f"{run.run_id} {run.name!r}\n{run.link}")
@@ -65,7 +67,7 @@ def which_run() -> None:
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 def ui(host: str, port: int) -> None:
     """Show the runs in a browser, with MLflow's own server."""
-    from autoencoder import server
+    from autoencoder.tracking import server
 
     arguments, environment = server.command(host, port)
     server.check_free(host, port)
@@ -77,25 +79,17 @@ def ui(host: str, port: int) -> None:
 @click.option("--stage", "names", multiple=True, help="Only this stage; may be given several times.")
 def verify_(names: tuple[str, ...]) -> None:
     """Run again what dvc.lock records, in a scratch folder, and compare every output with its hash."""
-    from autoencoder import pipeline, verify
     from autoencoder.errors import UserError
+    from autoencoder.record import lock, verify
 
-    stages = {name: stage for name, stage in pipeline.recorded().items() if name != "track"}  # no results of its own
+    stages = {name: stage for name, stage in lock.recorded().items() if name != "track"}  # no results of its own
     known = verify.in_order(stages)
     if unknown := set(names) - set(known):
         raise UserError(f"--stage: expected {', '.join(known)}, found {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory() as folder:
         same = _compare(stages, set(names or known), Path(folder))
     if not same:
-        from autoencoder import tracking
-
-        train = stages["train"]
-        try:
-            facts = tracking.Store(create=False).facts(train.key, train.outs[str(paths.MODEL)])
-        except UserError as error:
-            click.echo(f"the recorded machine is not known: {error}")
-        else:
-            _tell("the recorded machine", facts)
+        _print_recorded_machine()
         raise SystemExit(1)
 
 
@@ -103,38 +97,45 @@ def verify_(names: tuple[str, ...]) -> None:
 @click.argument("run_id")
 def reproduce_(run_id: str) -> None:
     """Run again what an MLflow run has recorded, in a scratch worktree, and compare every output with its hash."""
-    from autoencoder import reproduce, tracking
+    from autoencoder.record import reproduce
+    from autoencoder.tracking.store import Store
 
-    origin = tracking.Store(create=False).origin(run_id)
-    stages = reproduce.stages(origin)
+    origin = Store(create=False).origin(run_id)
+    stages = reproduce.recorded_stages(origin)
     with reproduce.worktree(origin) as folder:
-        same = _compare(stages, set(stages), folder)
-    _tell("the run's machine", origin.facts)
+        same = _compare(stages, set(stages) - {"track"}, folder)
+    _print_facts("the run's machine", origin.facts)
     raise SystemExit(0 if same else 1)
 
 
 def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> bool:
-    """Run the `wanted` of the recorded `stages` in `scratch`, and print a table; whether all that ran gave the same."""
-    from autoencoder import lineage, numerics, params, pipeline, verify
+    """Run the `wanted` of the recorded `stages` in `scratch`, and print what came out and the facts of this machine."""
+    from autoencoder import numerics, params
+    from autoencoder.files import read_yaml
+    from autoencoder.record import lineage, verify
 
-    rows = []
-    click.echo(f"{'output':<36}{'expected (MD5)':<34}found")
-    for row in verify.run(stages, wanted, scratch, partial(click.echo, err=True)):
-        rows.append(row)
-        verdict = "the same" if row.found == row.expected else "DIFFERENT"
-        click.echo(f"{row.output!s:<36}{row.expected:<34}{row.found}  {verdict if row.executed else 'not run'}")
-    executed = [row for row in rows if row.executed]
-    different = [row for row in executed if row.found != row.expected]
-    for row in different:
-        click.echo(f"{row.output}: {verify.explain(row, scratch)}")
-    aside = f", {len(rows) - len(executed)} not run" if len(executed) < len(rows) else ""
-    click.echo(f"{len(executed) - len(different)} of {len(rows)} outputs are the same bytes as recorded{aside}")
-    values = pipeline.load(scratch / paths.PARAMS, remedy=f"git checkout {paths.PARAMS}")
+    same = verify.compare(stages, wanted, scratch, click.echo, partial(click.echo, err=True))
+    values = read_yaml(scratch / paths.PARAMS, remedy=f"git checkout {paths.PARAMS}")
     runtime = params.Runtime.model_validate(values["runtime"])
     numerics.configure(runtime)
-    _tell("this machine", numerics.facts(runtime) | lineage.versions() | lineage.packages())
-    return bool(executed) and not different
+    _print_facts("this machine", numerics.facts(runtime) | lineage.versions() | lineage.packages())
+    return same
 
 
-def _tell(whose: str, facts: dict[str, str]) -> None:
+def _print_recorded_machine() -> None:
+    """Print the facts of the machine that trained the recorded state, if the MLflow store has them."""
+    from autoencoder.errors import UserError
+    from autoencoder.record import lock
+    from autoencoder.tracking.store import Store
+
+    train = lock.recorded()["train"]
+    try:
+        facts = Store(create=False).facts(train.key, train.outs[str(paths.MODEL)])
+    except UserError as error:
+        click.echo(f"the recorded machine is not known: {error}")
+    else:
+        _print_facts("the recorded machine", facts)
+
+
+def _print_facts(whose: str, facts: dict[str, str]) -> None:
     click.echo(f"{whose}: " + (", ".join(f"{name} {value}" for name, value in facts.items()) or "not known"))

@@ -1,7 +1,16 @@
-"""Files that are either whole or not there: written beside their place, flushed, then renamed."""
+"""Files that are either whole or not there, and the formats of the record, read with one clear error if damaged."""
 
+import csv
+import hashlib
+import io
+import json
 import os
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+from autoencoder.errors import UserError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -27,3 +36,76 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def write_csv(path: Path, rows: Sequence[Any]) -> None:
+    """Write dataclass instances, at least one, as CSV; floats keep every digit."""
+    text = io.StringIO()
+    dicts = [asdict(row) for row in rows]
+    writer = csv.DictWriter(text, list(dicts[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dicts)
+    write_atomically(path, text.getvalue().encode())
+
+
+def read_csv(path: Path) -> list[dict[str, float]]:
+    """The rows of `write_csv`, every value as a number. Raises UserError if the file holds something else."""
+    try:
+        with path.open(newline="") as file:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+            if not rows:
+                raise ValueError("no rows")
+            return rows
+    except (FileNotFoundError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: expected a table of numbers, found {error}; dvc repro") from None
+
+
+def write_json(path: Path, figures: dict[str, Any]) -> None:
+    """Write figures, indented, with every digit."""
+    write_atomically(path, (json.dumps(figures, indent=2) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """The figures of `write_json`. Raises UserError if the file holds something else."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError) as error:
+        raise UserError(f"{path}: expected JSON, found {error}; dvc repro") from None
+
+
+def read_yaml(path: Path, text: str | None = None, *, remedy: str) -> dict[str, Any]:
+    """The keys and values of the YAML file `path`, or of its `text`, as DVC reads them: YAML 1.2, no repeated keys.
+
+    Raises UserError, which ends with `remedy`, if there are none.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        content = YAML(typ="safe").load(path.read_text(encoding="utf-8") if text is None else text)
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found in {Path.cwd()}; run from the repository's root, or {remedy}") from None
+    except (YAMLError, ValueError) as error:  # ValueError: no UTF-8, no such date, …
+        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}; {remedy}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected keys and values, found {content!r}; {remedy}")
+    return content
+
+
+def md5(path: Path) -> str:
+    """The MD5 of a file or folder as DVC computes it: it names content in dvc.lock and guards against nothing.
+
+    That of a folder is the MD5 of the list of its files, in the order of their names, with `.dir` behind it.
+    """
+    if path.is_dir():
+        files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+        listed = json.dumps([{"md5": md5(file), "relpath": name} for name, file in files], sort_keys=True)
+        return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

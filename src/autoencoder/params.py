@@ -2,14 +2,13 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from autoencoder import paths
 from autoencoder.errors import UserError
+from autoencoder.files import read_yaml
 
 PositiveInt = Annotated[int, Field(ge=1, lt=2**31)]
 
@@ -20,10 +19,13 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Data(Section):
-    """Which images: a name of `datasets`."""
+S = TypeVar("S", bound=Section)
 
-    name: Literal["mnist", "fashion_mnist", "kmnist", "digits"]
+
+class Data(Section):
+    """Which images: the name of a folder of data/sets."""
+
+    name: Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")]
 
 
 class Model(Section):
@@ -89,35 +91,28 @@ def load(path: Path = paths.PARAMS) -> Params:
     YAML is read as DVC reads it (ruamel.yaml, YAML 1.2: `1e-3` is a number, a repeated key is an error).
     Raises UserError with every fault on one line.
     """
-    try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: not found in {path.absolute().parent}; run from the repository's root, or `git checkout {path}`"
-        ) from None
-    except (YAMLError, ValueError) as error:  # ValueError: no UTF-8, no such date, …
-        raise UserError(
-            f"{path}: not readable as YAML: {' '.join(str(error).split())}; `git checkout {path}` brings it back"
-        ) from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected keys and values, found {values!r}; `git checkout {path}` brings it back")
-    return check(values, path)
+    return validated(Params, read_yaml(path, remedy=f"`git checkout {path}` brings it back"), path)
 
 
-def check(values: dict[str, Any], path: Path = paths.PARAMS) -> Params:
-    """The nested `values` of `path` as params. Raises UserError with every fault on one line."""
+def check(values: dict[str, Any]) -> Params:
+    """The nested `values` of params.yaml as params. Raises UserError with every fault on one line."""
+    return validated(Params, values, paths.PARAMS)
+
+
+def validated(kind: type[S], values: dict[str, Any], path: Path) -> S:
+    """The nested `values` of the file `path` as a `kind`. Raises UserError with every fault on one line."""
     try:
-        return Params.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
-        faults = "; ".join(_describe(dict(fault)) for fault in error.errors())
+        faults = "; ".join(_describe(kind, dict(fault)) for fault in error.errors())
         raise UserError(f"{path}: {faults}") from None
 
 
-def _describe(fault: dict[str, Any]) -> str:
+def _describe(kind: type[Section], fault: dict[str, Any]) -> str:
     location: tuple[str, ...] = tuple(str(part) for part in fault["loc"])
     name = ".".join(location)
     if fault["type"] == "extra_forbidden":
-        known = _keys(location[:-1])
+        known = _keys(kind, location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
         return f"unknown key {name!r} ({hint})"
@@ -134,8 +129,7 @@ def _describe(fault: dict[str, Any]) -> str:
     return f"{name}: expected {expected}, found {found!r}"
 
 
-def _keys(location: tuple[str, ...]) -> list[str]:
-    section: Any = Params
+def _keys(kind: Any, location: tuple[str, ...]) -> list[str]:
     for part in location:
-        section = section.model_fields[part].annotation
-    return list(section.model_fields)
+        kind = kind.model_fields[part].annotation if hasattr(kind, "model_fields") else get_args(kind)[1]
+    return list(kind.model_fields)

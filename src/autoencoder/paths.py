@@ -7,6 +7,9 @@ PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 REQUIREMENTS = Path("requirements.lock")
 
+CODE = ("src", "stages")
+SETS = Path("data/sets")  # a folder per data set
+
 # The record: what the stages write, and DVC hashes.
 IMAGES = Path("data/images.safetensors")
 OPTIMUM = Path("models/pca.safetensors")

@@ -1,0 +1,1 @@
+"""What a trained model does and how good it is, in numbers and pictures. Only the stages import it."""

@@ -1,0 +1,109 @@
+"""The content that dvc.lock records by its hash, wherever it is: the workspace, the commit or the DVC cache."""
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from autoencoder import paths
+from autoencoder.errors import UserError
+from autoencoder.files import md5 as md5_of
+from autoencoder.record import git
+from autoencoder.record.lock import Stage
+
+
+def supply_code(stages: Iterable[Stage], scratch: Path) -> None:
+    """Copy the folders of code to `scratch`, unless it has them: with them modules come that no stage depends on.
+
+    These cannot change a result, but must fit the recorded modules: they are taken from the workspace if all recorded
+    modules are there, else from the commit.
+    """
+    recorded = {path: md5 for stage in stages for path, md5 in stage.deps.items() if path.endswith(".py")}
+    if (scratch / paths.CODE[0]).exists():
+        return
+    if all(_is(Path(path), md5) for path, md5 in recorded.items()):
+        for name in filter(Path.exists, map(Path, paths.CODE)):
+            shutil.copytree(name, scratch / name, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        copy_committed(paths.CODE, scratch)
+
+
+def copy_committed(names: Iterable[str], folder: Path) -> None:
+    """Copy the files and folders `names` as they are in the commit to `folder`; nothing if the commit lacks one."""
+    if archive := git.output("archive", "HEAD", "--", *names):
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            files.extractall(folder, filter="data")
+
+
+def recorded_content(path: str, md5: str) -> bytes:
+    """The content of the file `path` that has the MD5: the workspace's, its commit's, or that of the DVC cache."""
+    if _is(Path(path), md5):
+        return Path(path).read_bytes()
+    committed = git.committed(path)
+    if hashlib.md5(committed, usedforsecurity=False).hexdigest() == md5:
+        return committed
+    if _is(cached := _cached(md5), md5):
+        return cached.read_bytes()
+    raise _nowhere(path, md5)
+
+
+def supply(files: dict[str, str], scratch: Path) -> list[str]:
+    """Make each of `files` in `scratch` the one with its MD5; tell which of them the workspace holds otherwise."""
+    notes = []
+    for path, md5 in files.items():
+        if not _is(scratch / path, md5):
+            if md5.endswith(".dir"):
+                _supply_folder(path, md5, scratch)
+            else:
+                write(scratch / path, recorded_content(path, md5))
+            if Path(path).exists() and not _is(Path(path), md5):
+                notes.append(f"note: {path} is not what dvc.lock records; the recorded content is taken")
+    return notes
+
+
+def _supply_folder(path: str, md5: str, scratch: Path) -> None:
+    target = scratch / path
+    if _is(Path(path), md5):
+        shutil.copytree(path, target, dirs_exist_ok=True)
+        return
+    copy_committed([path], scratch)
+    if not _is(target, md5) and (listed := _cached(md5)).exists():
+        shutil.rmtree(target, ignore_errors=True)
+        for file in json.loads(listed.read_text()):
+            write(target / file["relpath"], _cached(file["md5"]).read_bytes())
+    if not _is(target, md5):
+        raise _nowhere(path, md5)
+
+
+def _nowhere(path: str, md5: str) -> UserError:
+    return UserError(
+        f"{path}: expected the content that dvc.lock records (MD5 {md5}) in the workspace, the commit or the DVC "
+        "cache, found it nowhere; `dvc repro` records the present one, `git checkout` or `dvc pull` brings it back"
+    )
+
+
+def _is(path: Path, md5: str) -> bool:
+    return path.exists() and md5_of(path) == md5
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write `content`, in a folder that is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def _cached(md5: str) -> Path:
+    return _cache_folder() / md5[:2] / md5[2:]
+
+
+@cache
+def _cache_folder() -> Path:
+    dvc = Path(sys.executable).with_name("dvc")
+    done = subprocess.run([dvc, "cache", "dir"], capture_output=True, text=True, check=False)
+    return Path(done.stdout.strip()) / "files" / "md5"

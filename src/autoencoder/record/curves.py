@@ -1,0 +1,28 @@
+"""The course of a training as points of curves, by the names that MLflow shows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a curve; `time` is in milliseconds since 1970, or None if it is not known."""
+
+    name: str
+    step: int
+    value: float
+    time: int | None = None
+
+
+def points(
+    epochs: Iterable[dict[str, float]], steps: Iterable[dict[str, float]], moment: int | None = None
+) -> list[Point]:
+    """The curves' points in rows of metrics/training.csv and metrics/steps.csv."""
+    return [
+        *(
+            Point(name, int(row["epoch"]), row[column], moment)
+            for row in epochs
+            for name, column in (("train/mse", "train_mse"), ("test/mse", "test_mse"))
+        ),
+        *(Point("train/step_mse", int(row["step"]), row["mse"], moment) for row in steps),
+    ]

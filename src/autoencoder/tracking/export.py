@@ -1,0 +1,86 @@
+"""The model as a program that runs without this project: a `torch.export` archive with two named outputs.
+
+Exporting costs seconds of imports, so it runs in a process of its own, beside whatever else there is to do.
+"""
+
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from autoencoder.errors import UserError
+
+PROGRAM = "model.pt2"
+ABOUT = "about.json"
+EXAMPLE = "example.npy"
+EXAMPLES = 2  # with one, torch.export would fix the size of the batch
+
+
+@contextmanager
+def begun() -> Iterator[Callable[[], Path]]:
+    """Begin to export models/autoencoder.safetensors; call the value to wait for the folder of `export`.
+
+    Whoever leaves without asking for it ends the export. The call raises UserError if it failed.
+    """
+    source = str(Path(__file__).parents[2])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "autoencoder.tracking.export", folder]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+
+            def exported() -> Path:
+                _, said = process.communicate()
+                if process.returncode:
+                    reason = said.strip().splitlines()[-1:] or [f"exit status {process.returncode}"]
+                    raise UserError(f"the model could not be exported: {reason[0]}")
+                return Path(folder)
+
+            try:
+                yield exported
+            finally:
+                process.kill()
+
+
+def export(folder: Path) -> None:
+    """Write the program, which maps x [n, input] to `reconstruction` [n, input] and `code` [n, code].
+
+    Beside it: an example of x with two images, and the version of torch and the length of each output as JSON.
+    """
+    import numpy as np
+    import torch
+    from torch import Tensor, nn
+
+    from autoencoder.data.images import load_images, scale
+    from autoencoder.models.autoencoder import Autoencoder
+    from autoencoder.models.saved import load_model
+
+    class Program(nn.Module):
+        def __init__(self, model: Autoencoder) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            code = self.model.encode(x)
+            return {"reconstruction": self.model.decode(code), "code": code}
+
+    model, description = load_model()
+    x = scale(load_images().test[:EXAMPLES])
+    np.save(folder / EXAMPLE, x.numpy())
+    program = torch.export.export(Program(model), (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    torch.export.save(program, folder / PROGRAM)
+    outputs = {"reconstruction": description.input_dimensions, "code": description.code_dimensions}
+    (folder / ABOUT).write_text(json.dumps({"torch": torch.__version__, "outputs": outputs}))
+
+
+if __name__ == "__main__":
+    gc.disable()
+    try:
+        export(Path(sys.argv[1]))
+    except UserError as error:
+        sys.exit(str(error))
+    os._exit(0)  # to tidy torch's objects up, now or before, takes a second

@@ -1,0 +1,177 @@
+"""Gradient descent on the mean squared error of output against input. Nothing here prints, saves or tracks."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from autoencoder.data.images import Images, scale
+from autoencoder.errors import UserError
+from autoencoder.models.autoencoder import Autoencoder
+from autoencoder.params import Train
+from autoencoder.training.objective import mean_squared_error
+from autoencoder.training.optimizers import SGD, Optimizer
+from autoencoder.training.steps import learner
+
+# Images that are gathered at a time (a batch at least), and seconds after which a slow model's losses are looked at all
+# the same. The hot loop in between never waits for the device. Neither number changes a result.
+CHUNK_IMAGES = 640
+CHUNK_SECONDS = 0.25
+TEST_BATCH = 1_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """A row of metrics/steps.csv: `mse` of one batch before its update, after `step` updates in all."""
+
+    step: int
+    epoch: int
+    mse: float
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """A row of metrics/training.csv: `train_mse` is the mean over the epoch's batches as they were met."""
+
+    epoch: int
+    train_mse: float
+    test_mse: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands after some batches: what was newly recorded, and the place in the epoch."""
+
+    epoch: int
+    images_seen: int
+    steps: list[Step]
+    finished: Epoch | None
+
+
+def chunk_size(batch_size: int) -> int:
+    """Images that are gathered at a time: whole batches, one at least."""
+    return max(CHUNK_IMAGES // batch_size, 1) * batch_size
+
+
+def optimizer(model: nn.Module, settings: Train) -> Optimizer:
+    """The optimizer that `settings` name, for all weights of `model`."""
+    if settings.optimizer == "sgd":
+        return SGD(model.parameters(), settings.learning_rate, settings.momentum)
+    return torch.optim.Adam(model.parameters(), settings.learning_rate, fused=True)
+
+
+class Training:
+    """A model being trained on the training images, as `settings` ask; iterate over `run()` to make it go on.
+
+    Every random number is drawn on the CPU, from `seed`: the order of the images is the same on every device.
+    """
+
+    def __init__(self, model: Autoencoder, images: Images, settings: Train, *, seed: int, device: torch.device) -> None:
+        self.model, self.settings = model.to(device), settings
+        self.train_images, self.test_images = images.train.to(device), images.test.to(device)
+        self.optimizer = optimizer(self.model, settings)
+        self.learn = learner(self.model, self.optimizer)
+        self.order = torch.Generator().manual_seed(seed).get_state()  # as of the start of the epoch
+        self.losses = torch.zeros(-(-len(self.train_images) // settings.batch_size), device=device)
+        self.batch = 0
+        self.steps: list[Step] = []
+        self.history: list[Epoch] = []
+
+    def run(self) -> Iterator[Progress]:
+        """Train to the end, yielding after every chunk of batches. Raises UserError when a loss is not finite."""
+        generator = torch.Generator()
+        while len(self.history) < self.settings.epochs:
+            generator.set_state(self.order)
+            order = torch.randperm(len(self.train_images), generator=generator).to(self.train_images.device)
+            finished = None
+            while finished is None:
+                first = self.batch
+                self._learn_chunk(order[first * self.settings.batch_size :][: chunk_size(self.settings.batch_size)])
+                steps = self._look_at_losses(first)
+                if self.batch == len(self.losses):
+                    finished = self._finish_epoch()
+                    self.order = generator.get_state()
+                epoch = len(self.history) + (finished is None)
+                seen = len(order) if finished else self.batch * self.settings.batch_size
+                yield Progress(epoch, seen, steps, finished)
+
+    @property
+    def batches_seen(self) -> int:
+        """How far training has come, counted in updates."""
+        return len(self.history) * len(self.losses) + self.batch
+
+    def state(self) -> dict[str, Tensor]:
+        """A copy of all that the rest of the training depends on. To be taken between two items of `run()`."""
+        state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for index, buffers in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{index}.{name}": tensor for name, tensor in buffers.items()}
+        state |= {
+            "order": self.order,
+            "losses": self.losses[: self.batch],
+            "steps": torch.tensor([astuple(step) for step in self.steps], dtype=torch.float64),
+            "history": torch.tensor([astuple(epoch) for epoch in self.history], dtype=torch.float64),
+        }
+        return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from `state()` of a training with the same arguments, as if it had never stopped."""
+        prefix = "model."
+        self.model.load_state_dict({name[len(prefix) :]: state[name] for name in state if name.startswith(prefix)})
+        buffers: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in state.items():
+            if name.startswith("optimizer."):
+                _, index, buffer = name.split(".")
+                buffers.setdefault(int(index), {})[buffer] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": buffers})
+        self.order = state["order"]
+        self.batch = len(state["losses"])
+        self.losses[: self.batch] = state["losses"]
+        self.steps = [Step(int(step), int(epoch), mse) for step, epoch, mse in state["steps"].tolist()]
+        self.history = [Epoch(int(epoch), *errors) for epoch, *errors in state["history"].tolist()]
+
+    def _learn_chunk(self, indices: Int64[Tensor, " n"]) -> None:
+        """Take steps on these images, which are gathered and scaled all at once, until all are seen or time is up."""
+        losses = self._steps(scale(self.train_images.index_select(0, indices)))
+        self.losses[self.batch : self.batch + len(losses)] = losses
+        self.batch += len(losses)
+
+    def _steps(self, chunk: Float[Tensor, "n input"]) -> Float[Tensor, " batches"]:
+        deadline = time.monotonic() + CHUNK_SECONDS
+        losses = []
+        for x in chunk.split(self.settings.batch_size):
+            losses.append(self.learn(x))
+            if time.monotonic() > deadline:
+                break
+        return torch.stack(losses)
+
+    def _look_at_losses(self, first: int) -> list[Step]:
+        losses = self.losses[first : self.batch].tolist()
+        epoch = len(self.history) + 1
+        for batch, loss in enumerate(losses, first):
+            self._check(loss, f"epoch {epoch}, batch {batch}")
+        before = len(self.history) * len(self.losses)
+        recorded = [(batch, loss) for batch, loss in enumerate(losses, first) if batch % self.settings.log_every == 0]
+        steps = [Step(before + batch, epoch, loss) for batch, loss in recorded]
+        self.steps += steps
+        return steps
+
+    def _finish_epoch(self) -> Epoch:
+        sizes = torch.full(self.losses.shape, self.settings.batch_size, dtype=torch.float64)
+        sizes[-1] = len(self.train_images) - self.settings.batch_size * (len(sizes) - 1)
+        train_mse = (self.losses.cpu().double() * sizes).sum().item() / len(self.train_images)
+        test_mse = mean_squared_error(self.model, self.test_images, TEST_BATCH)
+        self._check(test_mse, f"the test after epoch {len(self.history) + 1}, batch {self.batch - 1}")
+        self.history.append(Epoch(len(self.history) + 1, train_mse, test_mse))
+        self.batch = 0
+        return self.history[-1]
+
+    def _check(self, loss: float, where: str) -> None:
+        if not math.isfinite(loss):
+            raise UserError(
+                f"training diverged: expected a finite loss, found {loss} in {where} "
+                f"(learning rate {self.settings.learning_rate}); lower train.learning_rate"
+            )

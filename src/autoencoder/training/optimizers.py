@@ -1,0 +1,44 @@
+"""Gradient descent with momentum, and the type of all optimizers."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class SGD:
+    """v ← momentum · v + gradient, weight ← weight - learning_rate · v, from v = 0: torch.optim.SGD's steps.
+
+    That one loads torch._dynamo when it is made, which takes as long as loading torch.
+    """
+
+    def __init__(self, weights: Iterable[nn.Parameter], learning_rate: float, momentum: float) -> None:
+        self.weights = list(weights)
+        self.velocities = [torch.zeros_like(weight, requires_grad=False) for weight in self.weights]
+        self.learning_rate, self.momentum = learning_rate, momentum
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for weight in self.weights:
+            weight.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Follow the gradients that are there."""
+        for weight, velocity in zip(self.weights, self.velocities, strict=True):
+            if weight.grad is not None:
+                velocity.mul_(self.momentum).add_(weight.grad)
+                weight.add_(velocity, alpha=-self.learning_rate)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` takes, in the form of torch's optimizers."""
+        return {"state": {index: {"velocity": velocity} for index, velocity in enumerate(self.velocities)}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Copy the velocities. Raises KeyError or RuntimeError if they are another model's."""
+        for index, velocity in enumerate(self.velocities):
+            velocity.copy_(state_dict["state"][index]["velocity"])
+
+
+Optimizer = torch.optim.Optimizer | SGD
