@@ -18,9 +18,10 @@ from autoencoder.errors import UserError
 def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) -> None:
     """Run the pipeline. `--train.learning_rate 0.01`, or any other key of params.yaml, is set there first."""
     if discard:
+        from autoencoder.tracking import runs
         from autoencoder.tracking.store import Store
 
-        Store().discard(discard)
+        runs.discard(Store(), discard)
         return
     given = _edits(overrides)
     _check(given)
@@ -30,15 +31,15 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
     if done.returncode:
         raise SystemExit(done.returncode)
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
-        from autoencoder.tracking import follower
+        from autoencoder.tracking import reconcile, runs
         from autoencoder.tracking.store import Store
 
         store = Store()
         if stage in ("evaluate", "render"):  # the whole pipeline ends in `track`
-            follower.reconcile()
+            reconcile.reconcile()
         elif stage == "train":
-            follower.catch_up(store)  # there is no evaluation of this model yet
-        if not store.holds_results(run_id):
+            reconcile.carry_left(store)  # there is no evaluation of this model yet
+        if not runs.holds_results(store.client.get_run(run_id)):
             click.echo(f"no new state was trained: run {run_id} holds nothing, and is deleted as soon as it is closed")
             subprocess.Popen(
                 [sys.executable, str(Path(__file__).parent), "project", "--discard", run_id],

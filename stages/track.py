@@ -6,12 +6,13 @@ import click
 @click.command()
 def track() -> None:
     """Make MLflow hold one run with the results of this state; what is there already is left alone."""
-    from autoencoder import paths
+    from autoencoder import params, paths
     from autoencoder.files import write_atomically
     from autoencoder.record import lock
-    from autoencoder.tracking import follower
+    from autoencoder.tracking.reconcile import reconcile
 
-    click.echo(follower.reconcile())
+    params.load()  # raises the error of a wrong params.yaml
+    click.echo(reconcile())
     others = {name: stage for name, stage in lock.recorded().items() if name != "track"}
     inputs = [f"{stage.key}  {name}\n" for name, stage in others.items()]
     outputs = [f"{md5}  {path}\n" for stage in others.values() for path, md5 in stage.outs.items()]

@@ -21,7 +21,7 @@ def train() -> None:
     from autoencoder.data.images import load_images
     from autoencoder.files import read_yaml, write_csv
     from autoencoder.models.saved import describe, save_model
-    from autoencoder.record import lock
+    from autoencoder.record import identity, lock
     from autoencoder.tracking.journal import Journal
     from autoencoder.training.loop import Training
     from autoencoder.training.resume import Keeper, one_trainer
@@ -33,12 +33,13 @@ def train() -> None:
     model, device = description.build(settings.seed), numerics.device(settings.runtime)
     training = Training(model, images, settings.train, seed=settings.seed, device=device)
     say = partial(tqdm.write, file=sys.stderr)
-    key, facts = lock.current("train").key, numerics.facts(settings.runtime)
+    current, facts = lock.current("train"), numerics.facts(settings.runtime)
     as_written = lock.flatten(read_yaml(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}"))
+    key = identity.key(as_written, current.deps[str(paths.IMAGES)])
     with (
         one_trainer(),
-        Keeper(training, key, facts, say) as keeper,
-        Journal(key, as_written, facts, say) as journal,
+        Keeper(training, current.key, facts, say) as keeper,
+        Journal(key, current.code, as_written, facts, say) as journal,
     ):
         keeper.restore()
         total = len(images.train)

@@ -1,4 +1,24 @@
-"""What the article *Autoencoder Fundamentals* printed."""
+"""What the article *Autoencoder Fundamentals* did, and what it printed."""
+
+from typing import Any
+
+# The params of a trained state, by their dotted names. A run is named after what it does differently.
+# A param that was added later has here the value that changes nothing, as has one that is gone.
+PARAMS: dict[str, Any] = {
+    "seed": 42,
+    "data.name": "mnist",
+    "model.name": "linear",
+    "model.code_dimensions": 32,
+    "train.epochs": 20,
+    "train.batch_size": 32,
+    "train.optimizer": "sgd",
+    "train.learning_rate": 10**-1.5,
+    "train.momentum": 0.5,
+    "train.log_every": 1000,
+    "runtime.device": "auto",
+    "runtime.numerics": "portable",
+    "runtime.threads": 1,
+}
 
 # The "average loss" on the test set after each epoch: mse / 100, because the sum of the means of batches of 100 images
 # is divided by the number of images.
@@ -8,5 +28,3 @@ TEST_LOSSES = (
 )
 DIVISOR = 100
 DECIMALS = 4
-DATASET = "mnist"
-CODE_DIMENSIONS = 32

@@ -28,21 +28,18 @@ def track(everything: bool) -> None:
 
     With --all the exit status is 1 if a state whose outputs are there could not be tracked.
     """
+    from autoencoder import params
     from autoencoder.errors import UserError
-    from autoencoder.record import history
-    from autoencoder.tracking import follower
+    from autoencoder.record.history import GoneError
+    from autoencoder.tracking.reconcile import reconcile, reconcile_all
 
+    params.load()  # raises the error of a wrong params.yaml
     failed = []
-    for commit in history.states() if everything else []:
-        try:
-            history.track(commit)
-            click.echo(f"{commit[:7]}: tracked")
-        except history.GoneError as error:
-            click.echo(error)
-        except UserError as error:
+    for commit, error in reconcile_all() if everything else []:
+        click.echo(f"{commit[:7]}: {error or 'tracked'}", err=bool(error))
+        if error and not isinstance(error, GoneError):
             failed.append(commit[:7])
-            click.echo(error, err=True)
-    click.echo(follower.reconcile())
+    click.echo(reconcile())
     if failed:
         raise UserError(f"{', '.join(failed)}: not tracked, for the reasons above")
 
@@ -51,10 +48,11 @@ def track(everything: bool) -> None:
 def which_run() -> None:
     """Print the MLflow run of the workspace's state, its link, and what it lacks. Exit status 1 if it is not whole."""
     from autoencoder.record import state
+    from autoencoder.tracking import mirror
     from autoencoder.tracking.store import Store
 
     recorded = state.read()
-    run, missing = Store(create=False).which(recorded)
+    run, missing = mirror.which(Store(create=False), recorded)
     if not run:
         raise click.ClickException("no MLflow run holds this state; autoencoder track")
     click.echo(f"{run.run_id} {run.name!r}\n{run.link}")
@@ -98,9 +96,10 @@ def verify_(names: tuple[str, ...]) -> None:
 def reproduce_(run_id: str) -> None:
     """Run again what an MLflow run has recorded, in a scratch worktree, and compare every output with its hash."""
     from autoencoder.record import reproduce
+    from autoencoder.tracking import runs
     from autoencoder.tracking.store import Store
 
-    origin = Store(create=False).origin(run_id)
+    origin = runs.origin(Store(create=False), run_id)
     stages = reproduce.recorded_stages(origin)
     with reproduce.worktree(origin) as folder:
         same = _compare(stages, set(stages) - {"track"}, folder)
@@ -123,14 +122,15 @@ def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> boo
 
 
 def _print_recorded_machine() -> None:
-    """Print the facts of the machine that trained the recorded state, if the MLflow store has them."""
+    """Print the facts of the machine that trained the recorded model, if the MLflow store has its run."""
+    from autoencoder import paths
     from autoencoder.errors import UserError
     from autoencoder.record import lock
+    from autoencoder.tracking import runs
     from autoencoder.tracking.store import Store
 
-    train = lock.recorded()["train"]
     try:
-        facts = Store(create=False).facts(train.key, train.outs[str(paths.MODEL)])
+        facts = runs.facts_of_model(Store(create=False), lock.recorded()["train"].outs[str(paths.MODEL)])
     except UserError as error:
         click.echo(f"the recorded machine is not known: {error}")
     else:

@@ -48,7 +48,8 @@ def draw(results: Results, history: Sequence[dict[str, float]], data_name: str, 
     rebuilt = results.model.decode(codes)
     k = results.description.code_dimensions
     linear = isinstance(results.model, LinearAutoencoder)
-    printed = article.TEST_LOSSES if data_name == article.DATASET and linear and k == article.CODE_DIMENSIONS else ()
+    as_printed = linear and data_name == article.PARAMS["data.name"] and k == article.PARAMS["model.code_dimensions"]
+    printed = article.TEST_LOSSES if as_printed else ()
     return {
         "code": code(images[:1], codes[:1], rebuilt[:1], LINEAR_MAPS if linear else MAPS),
         "reconstructions": reconstructions(images, rebuilt, labels, k),

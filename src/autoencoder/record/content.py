@@ -48,8 +48,8 @@ def recorded_content(path: str, md5: str) -> bytes:
     committed = git.committed(path)
     if hashlib.md5(committed, usedforsecurity=False).hexdigest() == md5:
         return committed
-    if _is(cached := _cached(md5), md5):
-        return cached.read_bytes()
+    if _is(kept := cached(md5), md5):
+        return kept.read_bytes()
     raise _nowhere(path, md5)
 
 
@@ -73,10 +73,10 @@ def _supply_folder(path: str, md5: str, scratch: Path) -> None:
         shutil.copytree(path, target, dirs_exist_ok=True)
         return
     copy_committed([path], scratch)
-    if not _is(target, md5) and (listed := _cached(md5)).exists():
+    if not _is(target, md5) and (listed := cached(md5)).exists():
         shutil.rmtree(target, ignore_errors=True)
         for file in json.loads(listed.read_text()):
-            write(target / file["relpath"], _cached(file["md5"]).read_bytes())
+            write(target / file["relpath"], cached(file["md5"]).read_bytes())
     if not _is(target, md5):
         raise _nowhere(path, md5)
 
@@ -98,12 +98,13 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _cached(md5: str) -> Path:
-    return _cache_folder() / md5[:2] / md5[2:]
+def cached(md5: str) -> Path:
+    """Where DVC's cache keeps the content with the MD5, if it does."""
+    return cache_folder() / "files" / "md5" / md5[:2] / md5[2:]
 
 
 @cache
-def _cache_folder() -> Path:
-    dvc = Path(sys.executable).with_name("dvc")
-    done = subprocess.run([dvc, "cache", "dir"], capture_output=True, text=True, check=False)
-    return Path(done.stdout.strip()) / "files" / "md5"
+def cache_folder() -> Path:
+    """The folder of DVC's cache."""
+    done = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, text=True, check=False)
+    return Path(done.stdout.strip()).absolute()

@@ -1,17 +1,16 @@
 """Every state that git and DVC remember, brought back one by one into a temporary worktree. Knows no MLflow."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from autoencoder import paths
 from autoencoder.errors import UserError
-from autoencoder.record.git import checked, worktree
-
-VERBS = ("checkout", "pull")  # the second is tried if the first finds something missing
+from autoencoder.record import content, identity, lock
+from autoencoder.record.git import checked, committed, worktree
 
 
 class GoneError(UserError):
@@ -19,13 +18,21 @@ class GoneError(UserError):
 
 
 def states() -> list[str]:
-    """The commits of all branches, tags and DVC experiments that have a dvc.lock of their own, oldest first."""
+    """The newest commit of each trained state in all branches, tags and DVC experiments, oldest first."""
     commits = checked("rev-list", "--all", "--reverse", "--topo-order", "--full-history", "--", str(paths.LOCK)).split()
-    locks: dict[str, str] = {}
-    for commit in commits:
-        if lock := checked("ls-tree", "--object-only", commit, str(paths.LOCK)).strip():
-            locks.setdefault(lock, commit)
-    return list(locks.values())
+    newest = {_identity(text): commit for commit in commits if (text := committed(paths.LOCK, commit).decode())}
+    return sorted(newest.values(), key=commits.index)
+
+
+def _identity(text: str) -> tuple[str, ...]:
+    """What makes the state in a dvc.lock the one that it is; its very text where that records no training."""
+    try:
+        stages = lock.recorded(text)
+        train = stages["train"]
+        params = lock.flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
+        return identity.key(params, train.deps[str(paths.IMAGES)]), train.outs[str(paths.MODEL)]
+    except (UserError, KeyError):
+        return (text,)
 
 
 @contextmanager
@@ -34,26 +41,23 @@ def checked_out(commit: str) -> Iterator[Path]:
 
     Raises GoneError if an output is in neither.
     """
-    cache = _run(sys.executable, "-m", "dvc", "cache", "dir").stdout.strip()
+    stages = lock.recorded(committed(paths.LOCK, commit).decode())
+    outs = [md5 for name, stage in stages.items() if name != "track" for md5 in stage.outs.values()]
+    cached = all(content.cached(md5).exists() for md5 in outs)
+    if not cached and not _has_remote():
+        raise GoneError("its outputs are not in DVC's cache, and there is no remote")
     with worktree(commit) as folder:
-        _run(sys.executable, "-m", "dvc", "cache", "dir", "--local", str(Path(cache).resolve()), cwd=folder)
-        if all(_run(sys.executable, "-m", "dvc", verb, "--quiet", cwd=folder).returncode for verb in VERBS):
-            raise GoneError(f"{commit[:7]}: its outputs are neither in DVC's cache nor in a remote")
+        _dvc("cache", "dir", "--local", str(content.cache_folder()), folder=folder)
+        if _dvc("checkout" if cached else "pull", "--quiet", folder=folder).returncode:
+            raise GoneError("its outputs are neither in DVC's cache nor in a remote")
         yield folder
 
 
-def track(commit: str) -> None:
-    """Track the state of `commit` in the store of this workspace.
-
-    Raises GoneError if its outputs are nowhere, UserError if it could not be tracked.
-    """
-    root = os.environ.get("DVC_ROOT", str(Path.cwd()))
-    stages = str(Path(__file__).resolve().parents[3] / "stages")
-    with checked_out(commit) as folder:
-        done = _run(sys.executable, stages, "track", cwd=folder, DVC_ROOT=root)
-        if done.returncode:
-            raise UserError(f"{commit[:7]}: {done.stderr.strip()}")
+@cache
+def _has_remote() -> bool:
+    return bool(_dvc("remote", "list").stdout.strip())
 
 
-def _run(*command: str, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True, check=False)
+def _dvc(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dvc", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

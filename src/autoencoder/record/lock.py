@@ -1,7 +1,4 @@
-"""What DVC knows about the pipeline: dvc.yaml's stages, and in dvc.lock the hashes of what they read and wrote.
-
-A trained state is named by the key of stage `train`: whatever made DVC train again gives another key.
-"""
+"""What DVC knows about the pipeline: dvc.yaml's stages, and in dvc.lock the hashes of what they read and wrote."""
 
 import hashlib
 import io
@@ -25,6 +22,12 @@ class Stage:
     deps: dict[str, str]
     params: dict[str, Any]
     outs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def code(self) -> str:
+        """SHA-256, in hexadecimal, of the stage's command and modules, whatever its data and params are."""
+        modules = {path: md5 for path, md5 in self.deps.items() if path.endswith(".py")}
+        return hashlib.sha256(json.dumps([self.cmd, modules], sort_keys=True).encode()).hexdigest()
 
     @property
     def key(self) -> str:

@@ -1,5 +1,6 @@
-"""A trained state as DVC records it: everything that a tracker is told, read from the record. Knows no MLflow."""
+"""A trained state as DVC records it: everything that a tracker needs, read from the record. Knows no MLflow."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,24 +9,26 @@ from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.files import md5 as md5_of
 from autoencoder.files import read_csv, read_json, read_yaml, sha256
-from autoencoder.record import lock
+from autoencoder.record import identity, lock
 from autoencoder.record.curves import Point, points
+from autoencoder.record.lock import Stage
 
-# The sections of params.yaml that make a trained state. The others can change without training again.
-SECTIONS = ("seed", "data", "model", "train", "runtime")
+CHAMPION = "test/final_mse"  # decides where params.yaml, of an earlier version, names no figure
 
 
 @dataclass(frozen=True)
 class State:
-    """What the record says of the state in dvc.lock; names are dotted for params and `split/name` for figures.
+    """What the record holds of the state in dvc.lock; names are dotted for params and `split/name` for figures.
 
-    `key` names the state. `params` define it, `knobs` are those of evaluation and drawing. `data_md5` and `model_md5`
-    are DVC's hashes, `model_sha256` is that of the same file. `curves` are the training's course, `figures` its final
-    numbers, `files` the pictures, `documents` the text of params.yaml and dvc.lock (without `track`, which is still to
-    be recorded). `code_as_recorded` is whether the workspace holds the code that made all this.
+    `key` names the state, `code` the code that trained it. `params` define it, `knobs` are those of evaluation and
+    drawing. `data_md5` and `model_md5` are DVC's hashes, `model_sha256` is that of the same file. `curves` are the
+    training's course, `figures` its final numbers, of which `champion` is the one that decides; `files` are the
+    pictures, `documents` the texts of params.yaml and of dvc.lock (without `track`, which is still to be recorded).
+    `code_as_recorded` is whether the workspace holds the code that made all this.
     """
 
     key: str
+    code: str
     params: dict[str, Any]
     knobs: dict[str, Any]
     data_md5: str
@@ -33,6 +36,7 @@ class State:
     model_sha256: str
     curves: list[Point]
     figures: dict[str, float]
+    champion: str
     files: list[Path]
     documents: dict[str, str]
     code_as_recorded: bool
@@ -41,46 +45,37 @@ class State:
 def read() -> State:
     """The state that dvc.lock records, with its files in the workspace; what is left of earlier states is none of it.
 
-    Raises UserError if an output is missing or is not the recorded one.
+    Raises UserError if an output is missing or is not the recorded one, or params.yaml was edited since.
     """
     recorded = lock.recorded()
-    others = lock.stale(recorded) | {"track"}  # that one is being run, or says what an earlier state was told
+    others = lock.stale(recorded) | {"track"}  # `track` is running now, or has mirrored an earlier state
     stages = {name: stage for name, stage in recorded.items() if name not in others}
     if missing := {"train", "evaluate"} - set(stages):
         raise UserError(
             f"dvc.lock: expected stages train and evaluate, {', '.join(sorted(missing))} not found; dvc repro"
         )
-    train = stages["train"]
     params = lock.flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
     given = lock.flatten(read_yaml(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}"))
-    if edited := [name for name, value in params.items() if given.get(name) != value]:
-        raise UserError(
-            f"{paths.PARAMS}: expected {', '.join(edited)} as dvc.lock has it, found an edit; "
-            f"dvc repro, or git checkout {paths.PARAMS}"
-        )
-    written = {path for stage in stages.values() for path in stage.outs}
-    code = {path: md5 for stage in stages.values() for path, md5 in stage.deps.items() if path not in written}
+    _check_params(params, given)
     outs = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items() if path != str(paths.IMAGES)}
-    for path, md5 in outs.items():
-        _check(Path(path), md5)
+    _check_outputs(outs)
+    train = stages["train"]
+    defining, data_md5 = identity.defining(params), train.deps[str(paths.IMAGES)]
     return State(
-        key=train.key,
-        params=defining(params),
-        knobs={name: value for name, value in params.items() if name not in defining(params)},
-        data_md5=train.deps[str(paths.IMAGES)],
+        key=identity.key(defining, data_md5),
+        code=train.code,
+        params=defining,
+        knobs={name: value for name, value in params.items() if name not in defining},
+        data_md5=data_md5,
         model_md5=train.outs[str(paths.MODEL)],
         model_sha256=sha256(paths.MODEL),
         curves=points(read_csv(paths.TRAINING), read_csv(paths.STEPS)),
         figures=figures(),
+        champion=given.get("track.champion", CHAMPION),
         files=sorted(Path(path) for path in outs if paths.FIGURES in Path(path).parents),
-        code_as_recorded=all(Path(path).exists() and md5_of(Path(path)) == md5 for path, md5 in code.items()),
         documents={str(paths.PARAMS): paths.PARAMS.read_text(), str(paths.LOCK): lock.lock_without(others)},
+        code_as_recorded=_holds_code(stages.values()),
     )
-
-
-def defining(params: dict[str, Any]) -> dict[str, Any]:
-    """Those of the flat `params` that make a trained state."""
-    return {name: value for name, value in params.items() if name.partition(".")[0] in SECTIONS}
 
 
 def figures() -> dict[str, float]:
@@ -92,7 +87,26 @@ def figures() -> dict[str, float]:
     }
 
 
-def _check(path: Path, md5: str) -> None:
-    found = md5_of(path) if path.exists() else "no file"
-    if found != md5:
-        raise UserError(f"{path}: expected the file of dvc.lock (MD5 {md5}), found {found}; dvc repro or dvc checkout")
+def _check_params(recorded: dict[str, Any], given: dict[str, Any]) -> None:
+    if edited := [name for name, value in recorded.items() if given.get(name) != value]:
+        raise UserError(
+            f"{paths.PARAMS}: expected {', '.join(edited)} as dvc.lock has it, found an edit; "
+            f"dvc repro, or git checkout {paths.PARAMS}"
+        )
+
+
+def _check_outputs(outs: dict[str, str]) -> None:
+    for path, md5 in outs.items():
+        found = md5_of(Path(path)) if Path(path).exists() else "no file"
+        if found != md5:
+            raise UserError(
+                f"{path}: expected the file of dvc.lock (MD5 {md5}), found {found}; dvc repro or dvc checkout"
+            )
+
+
+def _holds_code(stages: Iterable[Stage]) -> bool:
+    """Whether all that the `stages` read and none of them wrote is in the workspace as recorded."""
+    stages = list(stages)
+    written = {path for stage in stages for path in stage.outs}
+    read = {path: md5 for stage in stages for path, md5 in stage.deps.items() if path not in written}
+    return all(Path(path).exists() and md5_of(Path(path)) == md5 for path, md5 in read.items())

@@ -24,19 +24,22 @@ from autoencoder.record.curves import points
 # A training that is over sooner is not worth a process: `track` reads its journal.
 SECONDS = 1.0
 LOOK = 0.5  # seconds between two looks of a reader
-HEADER = {"key", "params", "facts", "versions", "source", "began"}  # what the first line says
+HEADER = {"key", "code", "params", "facts", "versions", "source", "began"}  # what the first line says
 
 
 class Journal:
     """Notes what a training records while it is entered, and how it ended; its file is locked for as long.
 
-    `key` names the state (see `pipeline`), `params` are the flat params, `facts` those of the machine (see `numerics`).
+    `key` names the state (see `record.identity`), `code` its code (see `record.lock`). `params` are the flat params of
+    params.yaml, `facts` those of the machine (see `numerics`).
     If the journal cannot be written or followed, `say` tells it once, and training goes on.
     """
 
-    def __init__(self, key: str, params: dict[str, Any], facts: dict[str, str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, key: str, code: str, params: dict[str, Any], facts: dict[str, str], say: Callable[[str], None]
+    ) -> None:
         self.key, self.say = key, say
-        self.header = {"key": key, "params": params, "facts": facts, "versions": lineage.versions()}
+        self.header = {"key": key, "code": code, "params": params, "facts": facts, "versions": lineage.versions()}
         self.header["source"] = asdict(lineage.source())
         self.steps = self.epochs = 0
         self.file: IO[bytes] | None = None  # open to the end, whatever happens: its lock says that this training lives

@@ -1,0 +1,218 @@
+"""The record of a state → its run in MLflow. What the run holds already is left alone."""
+
+import hashlib
+import json
+import socket
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from autoencoder import paths
+from autoencoder.errors import without_passwords
+from autoencoder.files import md5
+from autoencoder.record import lineage
+from autoencoder.record.lineage import Source
+from autoencoder.record.state import State
+from autoencoder.tracking import journal, model, points, registry, runs, tags, view
+from autoencoder.tracking.client import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from autoencoder.tracking.store import Store
+
+GRID_PIXELS = 220  # of the small copy that the image grid shows: three runs fit side by side
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A run, its page and that of all runs, and the run in which the same code gave another model, if there is one."""
+
+    run_id: str
+    name: str
+    link: str
+    comparison: str
+    differs_from: str | None
+
+    def __str__(self) -> str:
+        warning = f"warning: another training of this state gave another model: run {self.differs_from}\n"
+        return (
+            f"{warning if self.differs_from else ''}MLflow run {self.name!r} holds this state: {self.link}\n"
+            f"All runs, the best first: {self.comparison}"
+        )
+
+
+def mirror(store: Store, state: State, exported: Callable[[], Path]) -> Tracked:
+    """Give the run of `state` what it lacks, and return it; `exported` gives the folder of the model's program."""
+    with store.lock(state.key), store.errors():
+        source = lineage.source()
+        run = find(store, state) or _begin_run(store, state, source)
+        run_id = run.info.run_id
+        lacking = missing(store, run, state)
+        _log_dataset(store, run, state)
+        _log_params_and_tags(store, run_id, lacking)
+        points.log(store, run_id, lacking["curves"])
+        if str(paths.LOCK) in lacking["files"] and state.code_as_recorded:  # also if other code drew the figures
+            runs.log_lineage(store, run_id, source)
+        _log_files(store, run, state, lacking["files"])
+        if lacking["model"]:
+            model.log_model(store, run_id, exported())
+        _log_figures(store, run_id, state, lacking["figures"])
+        with store.lock("registry"):
+            registry.register(store, run_id, state)
+        _mark_as_current(store, run_id)
+        if lacking["end"]:
+            _finish(store, run)
+        return tracked(store, run)
+
+
+def _begin_run(store: Store, state: State, source: Source) -> Run:
+    """A new run of `state`; it and the runs in which the same code gave another model warn of each other."""
+    others = runs.of_state(store, state.key, state.params)
+    new = runs.begin(store, state.key, state.params, source)
+    runs.warn(store, new, [run for run in others if tags.MODEL_MD5 in run.data.tags], state.code)
+    return new
+
+
+def which(store: Store, state: State) -> tuple[Tracked | None, list[str]]:
+    """The run of `state`, if there is one, and what it lacks."""
+    with store.errors():
+        if run := find(store, state):
+            return tracked(store, run), [name for name, lacking in missing(store, run, state).items() if lacking]
+        return None, []
+
+
+def find(store: Store, state: State) -> Run | None:
+    """The run of `state`: the one with its model, else one whose model is not known yet and whose curves fit."""
+    there = runs.of_state(store, state.key, state.params)
+    if run := runs.with_model(there, state.model_md5):
+        return run
+    unfinished = runs.without_model(there)
+    return unfinished if unfinished and not points.contradicts(store, unfinished, state.curves) else None
+
+
+def tracked(store: Store, run: Run) -> Tracked:
+    """What a user is told of `run`."""
+    ui = without_passwords(store.uri) if store.uri.startswith("http") else "http://127.0.0.1:5000"
+    experiment = run.info.experiment_id
+    link = f"{ui}/#/experiments/{experiment}/runs/{run.info.run_id}"
+    differs = run.data.tags.get(tags.DIFFERS)
+    return Tracked(run.info.run_id, str(run.info.run_name), link, view.link(ui, experiment), differs)
+
+
+def missing(store: Store, run: Run, state: State) -> dict[str, dict[Any, Any]]:
+    """What `run` lacks of `state`, by kind and name."""
+    wanted = {tags.MODEL_MD5: state.model_md5, tags.MODEL_SHA256: state.model_sha256, tags.CODE: state.code}
+    wanted |= {tags.NOTE: description(state)} | {name: str(value) for name, value in state.knobs.items()}
+    if run.data.tags.get(tags.CODE, state.code) != state.code and tags.MODEL_MD5 in run.data.tags:
+        wanted[tags.REPRODUCED] = "bit for bit, by other code"
+    there = json.loads(run.data.tags.get(tags.FILES, "{}"))
+    version = registry.registered_version(store, run.info.run_id)
+    return {
+        "params": {name: value for name, value in state.params.items() if name not in run.data.params},
+        "tags": {name: value for name, value in wanted.items() if run.data.tags.get(name) != value},
+        "curves": points.missing(store, run, state.curves),
+        "files": {name: md5 for name, md5 in _hashes(state).items() if there.get(name) != md5},
+        "figures": {name: value for name, value in state.figures.items() if run.data.metrics.get(name) != value},
+        "model": {} if store.models(run.info.run_id) else {"model": state.model_md5},
+        "registration": {} if version else {"registration": registry.REGISTERED},
+        "end": {} if run.info.status == "FINISHED" and tags.ERROR not in run.data.tags else {"end": "FINISHED"},
+    }
+
+
+def description(state: State) -> str:
+    """What a run's page shows first, in Markdown."""
+    figures = state.figures
+    lines = [f"Test MSE **{figures['test/final_mse']:.4f}**"]
+    if "test/ratio_to_optimum" in figures:
+        lines.append(f"{figures['test/ratio_to_optimum']:.3f} times the best of its rank (PCA)")
+    if "pca/directions_captured" in figures:
+        of = state.params["model.code_dimensions"]
+        lines.append(f"{figures['pca/directions_captured']:.1f} of {of} principal directions captured")
+    return ", ".join(lines) + f". Data: {state.params['data.name']}."
+
+
+def _hashes(state: State) -> dict[str, str]:
+    """The MD5 of every file and document of `state`, by name."""
+    documents = {
+        name: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for name, text in state.documents.items()
+    }
+    return {str(path): md5(path) for path in state.files} | documents
+
+
+def _log_dataset(store: Store, run: Run, state: State) -> None:
+    if not (run.inputs and run.inputs.dataset_inputs):
+        source = json.dumps({"uri": str(paths.IMAGES), "md5": state.data_md5})
+        dataset = Dataset(state.params["data.name"], state.data_md5, "dvc", source)
+        context = [InputTag("mlflow.data.context", "training")]
+        with store.lock("datasets"):  # two first runs on the same data would both make MLflow's entry for it
+            store.client.log_inputs(run.info.run_id, [DatasetInput(dataset, context)])
+
+
+def _log_params_and_tags(store: Store, run_id: str, lacking: dict[str, dict[Any, Any]]) -> None:
+    params = [Param(*item) for item in lacking["params"].items()]
+    store.client.log_batch(run_id, params=params, tags=[RunTag(*item) for item in lacking["tags"].items()])
+
+
+def _log_figures(store: Store, run_id: str, state: State, figures: dict[str, float]) -> None:
+    """The final numbers, linked to the model and the data they are about."""
+    about = (store.models(run_id)[0], state.params["data.name"], state.data_md5, run_id)
+    metrics = [Metric(name, value, journal.now(), 0, *about) for name, value in figures.items()]
+    store.client.log_batch(run_id, metrics=metrics)
+
+
+def _log_files(store: Store, run: Run, state: State, names: Iterable[str]) -> None:
+    run_id = run.info.run_id
+    for name in names:
+        if text := state.documents.get(name):
+            store.client.log_text(run_id, text, name)
+        else:
+            store.client.log_artifact(run_id, name, str(Path(name).parent))
+        if Path(name) == paths.RECONSTRUCTIONS:
+            _log_image(store, run, paths.RECONSTRUCTIONS)
+    if names:
+        store.client.set_tag(run_id, tags.FILES, json.dumps(_hashes(state)))
+
+
+def _log_image(store: Store, run: Run, path: Path) -> None:
+    """Show a picture in MLflow's image grid, which lays the runs side by side and shows the latest picture of each.
+
+    The grid reads name, step, time and an identifier from the file's name, as `MlflowClient.log_image` writes it. Here
+    the identifier is the picture's MD5, and the time is one millisecond later for every picture that the run has shown.
+    """
+    identifier, start = str(uuid.UUID(md5(path))), int(run.info.start_time)
+    shown = [file.path for file in store.client.list_artifacts(run.info.run_id, "images")]
+    age = len([name for name in shown if identifier not in name])
+    name = f"{path.stem}+step+0+timestamp+{start + age}+{identifier}"
+    with tempfile.TemporaryDirectory() as folder:
+        large, small = Path(folder, f"{name}.png"), Path(folder, f"{name}+compressed.webp")
+        with Image.open(path) as image:
+            image.save(large)
+            image.thumbnail((GRID_PIXELS, GRID_PIXELS))
+            image.save(small)
+        for file in (large, small):
+            store.client.log_artifact(run.info.run_id, str(file), "images")
+    store.client.set_tag(run.info.run_id, tags.IMAGES, "True")
+
+
+def _mark_as_current(store: Store, run_id: str) -> None:
+    """Let this run alone carry the tag of this workspace's current state. A DVC experiment's copy is no workspace."""
+    if Path.cwd() != store.root:
+        return
+    workspace = f"{lineage.user()}@{socket.gethostname()}:{store.root}"
+    tag = f"{tags.WORKSPACE}.{hashlib.sha256(workspace.encode()).hexdigest()[:8]}"  # others may be in the same state
+    carrying = [run.info.run_id for run in store.search(f"tags.`{tag}` LIKE '%'")]
+    for other in set(carrying) - {run_id}:
+        store.client.delete_tag(other, tag)
+    if run_id not in carrying:
+        store.client.set_tag(run_id, tag, workspace)
+
+
+def _finish(store: Store, run: Run) -> None:
+    """Record that the training has ended well: its results are there, whatever its journal recorded."""
+    run_id = run.info.run_id
+    if tags.ERROR in store.client.get_run(run_id).data.tags:
+        store.client.delete_tag(run_id, tags.ERROR)
+    ended = run.info.end_time or run.info.start_time  # how long training took is not in the record
+    store.client.set_terminated(run_id, "FINISHED", ended)

@@ -1,0 +1,74 @@
+"""Gives the store what the workspace's record, journals that were left, and git and DVC hold."""
+
+import os
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager
+from pathlib import Path
+
+from autoencoder.errors import UserError
+from autoencoder.record import history, state
+from autoencoder.tracking import export, journal, live
+from autoencoder.tracking.mirror import Tracked, mirror
+from autoencoder.tracking.store import Store
+
+
+def reconcile() -> Tracked:
+    """Give the store all that the workspace's record holds, and the journals that no follower carried to it.
+
+    Raises UserError if params.yaml is wrong, something of the record is missing, or the store cannot be reached.
+    """
+    store = Store()
+    with export.begun() as exported:
+        recorded = state.read()
+        carry_left(store)
+        return mirror(store, recorded, exported)
+
+
+def reconcile_all() -> Iterator[tuple[str, UserError | None]]:
+    """Give the store every state that git and DVC hold; yield each commit, with the reason if it could not be tracked.
+
+    Of several commits with one state the newest counts. The reason is a `history.GoneError` if the outputs are nowhere.
+    """
+    for commit in history.states():
+        try:
+            with history.checked_out(commit) as folder, _as_workspace(folder):
+                reconcile()
+            yield commit, None
+        except UserError as error:
+            yield commit, error
+
+
+def carry(store: Store, path: Path) -> None:
+    """Carry the journal at `path` to the store, to its end, and remove it.
+
+    Raises UserError if MLflow cannot be reached; the journal stays then.
+    """
+    with path.open("rb") as file:
+        live.replay(store, journal.entries(file))
+    path.unlink(missing_ok=True)
+    Path(f"{path}.log").unlink(missing_ok=True)  # what its follower printed; see `journal`
+
+
+def carry_left(store: Store) -> None:
+    """Carry the journals of trainings that are over, and that no follower has carried to the store."""
+    for path in journal.left():
+        try:
+            with path.open("rb") as file:
+                over = not journal.alive(file)
+            if over:
+                carry(store, path)
+        except FileNotFoundError:
+            continue  # a follower has just carried it
+
+
+@contextmanager
+def _as_workspace(folder: Path) -> Iterator[None]:
+    """Work in `folder`, with the store of the present repository."""
+    root = os.environ.get("DVC_ROOT")
+    os.environ["DVC_ROOT"] = root or str(Path.cwd())
+    try:
+        with chdir(folder):
+            yield
+    finally:
+        if root is None:
+            del os.environ["DVC_ROOT"]
