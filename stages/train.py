@@ -26,7 +26,7 @@ def train() -> None:
     from autoencoder.training.loop import Training
     from autoencoder.training.resume import Keeper, one_trainer
 
-    gc.enable()  # unlike the other stages, this one lasts: see `entry`
+    gc.enable()  # unlike the other stages, this one lasts
 
     images = load_images()
     description = describe(images, **settings.model.model_dump())

