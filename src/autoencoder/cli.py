@@ -24,7 +24,7 @@ def main() -> None:
 @main.command()
 @click.option("--all", "everything", is_flag=True, help="Track every commit and DVC experiment before the workspace.")
 def track(everything: bool) -> None:
-    """Make the MLflow store say what the workspace's results say, whatever happened to it before.
+    """Give the MLflow store all that the workspace's record holds, whatever happened to the store before.
 
     With --all the exit status is 1 if a state whose outputs are there could not be tracked.
     """

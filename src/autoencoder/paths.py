@@ -20,7 +20,7 @@ ANGLES = Path("metrics/principal_angles.csv")
 EVALUATION = Path("metrics/evaluation.json")
 FIGURES = Path("figures")
 RECONSTRUCTIONS = FIGURES / "reconstructions.png"
-TRACKED = Path("mlruns/tracked")  # beside the store's artifacts, so that whoever removes those is tracked again
+TRACKED = Path("mlruns/tracked")  # beside the store's artifacts: when those are removed, DVC runs `track` again
 
 # Git-ignored, and no part of the record.
 WORK = Path(".autoencoder")

@@ -80,7 +80,7 @@ def _mse_by_rank(
     """Entry k: the mean over pixels of the energy that the k leading axes leave over."""
     energies = (axes * (moment @ axes)).sum(0)
     left = torch.cat([energies.flip(0).cumsum(0).flip(0), energies.new_zeros(1)]) / len(energies)
-    return left.clamp_min(torch.finfo(left.dtype).eps)  # below is rounding, and nobody shall divide by zero
+    return left.clamp_min(torch.finfo(left.dtype).eps)  # what is below is rounding; results are divided by these
 
 
 def principal_cosines(a: Float[Tensor, "input code"], b: Float[Tensor, "input code"]) -> Float64[Tensor, " code"]:

@@ -26,7 +26,7 @@ def unpack(content: bytes, size: int, address: str) -> bytes:
 def read_idx(content: bytes, shape: tuple[int, ...], address: str) -> Tensor:
     """The uint8 tensor of an IDX file (magic 0x0000 08 dims, big-endian sizes, then the bytes), which must be `shape`.
 
-    Raises UserError if header or length say something else.
+    Raises UserError if header or length do not fit.
     """
     header = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
     if content[: len(header)] != header:

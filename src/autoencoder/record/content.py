@@ -54,7 +54,7 @@ def recorded_content(path: str, md5: str) -> bytes:
 
 
 def supply(files: dict[str, str], scratch: Path) -> list[str]:
-    """Make each of `files` in `scratch` the one with its MD5; tell which of them the workspace holds otherwise."""
+    """Give `scratch` each of `files` with its MD5; return a note for each that the workspace holds otherwise."""
     notes = []
     for path, md5 in files.items():
         if not _is(scratch / path, md5):

@@ -50,8 +50,8 @@ class Source:
 
 def source() -> Source:
     """The source of what this process does now."""
-    told = without_passwords(diff().decode("latin-1"))
-    return Source(commit(), told, started_by(), packages(), os.environ.get("MLFLOW_RUN_ID"))
+    patch = without_passwords(diff().decode("latin-1"))
+    return Source(commit(), patch, started_by(), packages(), os.environ.get("MLFLOW_RUN_ID"))
 
 
 def commit() -> str | None:
@@ -62,9 +62,9 @@ def commit() -> str | None:
 def diff() -> bytes:
     """What differs from the commit in tracked files and what code is new, as a patch; empty for a clean tree.
 
-    It is bytes, for a text file may have any encoding and line ends, and the patch is to apply again. dvc.lock is left
-    out: DVC is writing it while the pipeline runs, and it says what came out rather than what went in. Other new files
-    cannot change a result, and nobody has said that they may leave this machine.
+    The patch is bytes, because text files may have any encoding and line ends, and the patch must apply again. dvc.lock
+    is left out: DVC writes it while the pipeline runs, and it records results, not causes. Other new files are left out
+    as well: they cannot change a result, and may be private.
     """
     tracked = output(*DIFF, "HEAD", "--", ".", ":!dvc.lock")
     new = output("ls-files", "--others", "--exclude-standard", "-z", "--", *paths.CODE).split(b"\0")
@@ -72,7 +72,7 @@ def diff() -> bytes:
 
 
 def started_by() -> str:
-    """The command behind this process: `mlflow run`, `dvc exp run NAME`, `dvc repro`; else it was typed."""
+    """The command behind this process: `mlflow run`, `dvc exp run NAME`, `dvc repro`; else the user typed it."""
     if "MLFLOW_RUN_ID" in os.environ:
         return "mlflow run"
     if name := os.environ.get("DVC_EXP_NAME"):

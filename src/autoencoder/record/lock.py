@@ -1,4 +1,4 @@
-"""What DVC knows about the pipeline: dvc.yaml's stages, and in dvc.lock the hashes of what they read and wrote."""
+"""dvc.yaml and dvc.lock: the stages of the pipeline, and the hashes of what they read and wrote."""
 
 import hashlib
 import io
@@ -98,9 +98,9 @@ def flatten(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def stale(stages: dict[str, Stage]) -> set[str]:
-    """The names of the recorded `stages` that read something else than what is recorded for the stage that wrote it.
+    """The names of the recorded `stages` that read another content than the recorded output of the stage that wrote it.
 
-    `dvc repro evaluate`, say, leaves figures of an earlier model on record.
+    After `dvc repro evaluate`, for example, the figures of an earlier model are still on record.
     """
     written = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items()}
     return {

@@ -24,7 +24,7 @@ EXAMPLES = 2  # with one, torch.export would fix the size of the batch
 def begun() -> Iterator[Callable[[], Path]]:
     """Begin to export models/autoencoder.safetensors; call the value to wait for the folder of `export`.
 
-    Whoever leaves without asking for it ends the export. The call raises UserError if it failed.
+    The call raises UserError if the export failed. Leaving the context without the call ends the export.
     """
     source = str(Path(__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
@@ -33,9 +33,9 @@ def begun() -> Iterator[Callable[[], Path]]:
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
 
             def exported() -> Path:
-                _, said = process.communicate()
+                _, errors = process.communicate()
                 if process.returncode:
-                    reason = said.strip().splitlines()[-1:] or [f"exit status {process.returncode}"]
+                    reason = errors.strip().splitlines()[-1:] or [f"exit status {process.returncode}"]
                     raise UserError(f"the model could not be exported: {reason[0]}")
                 return Path(folder)
 

@@ -1,7 +1,7 @@
-"""What a training has to say while it runs, in a file that another process carries to MLflow (see `follower`).
+"""The journal of a training: a file of JSON lines that training writes and another process carries to MLflow.
 
 Training neither waits for MLflow nor imports it. The journal is git-ignored and no DVC output: it holds what differs
-between two trainings of the same state, such as times and the machine. It is removed once MLflow has it.
+between two trainings of the same state, such as times and the machine. It is removed once MLflow has its content.
 """
 
 import errno
@@ -21,18 +21,18 @@ from autoencoder.files import md5
 from autoencoder.record import lineage
 from autoencoder.record.curves import points
 
-# A training that is over sooner is not worth a process: `track` reads its journal.
+# A follower is started for a training that lasts longer; `track` reads the journal of a shorter one.
 SECONDS = 1.0
-LOOK = 0.5  # seconds between two looks of a reader
-HEADER = {"key", "code", "params", "facts", "versions", "source", "began"}  # what the first line says
+POLL = 0.5  # seconds after which a reader looks for new lines
+HEADER = {"key", "code", "params", "facts", "versions", "source", "began"}  # the keys of the first line
 
 
 class Journal:
-    """Notes what a training records while it is entered, and how it ended; its file is locked for as long.
+    """A context in which a training runs: it writes what training records and how training ended, and locks the file.
 
     `key` names the state (see `record.identity`), `code` its code (see `record.lock`). `params` are the flat params of
-    params.yaml, `facts` those of the machine (see `numerics`).
-    If the journal cannot be written or followed, `say` tells it once, and training goes on.
+    params.yaml, `facts` those of the machine (see `numerics`). If the journal cannot be written or no follower can be
+    started, `say` prints one note, and training goes on.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Journal:
         self.header = {"key": key, "code": code, "params": params, "facts": facts, "versions": lineage.versions()}
         self.header["source"] = asdict(lineage.source())
         self.steps = self.epochs = 0
-        self.file: IO[bytes] | None = None  # open to the end, whatever happens: its lock says that this training lives
+        self.file: IO[bytes] | None = None  # open while training runs: readers see by its lock that it does
         self.followed = self.failed = False
 
     def __enter__(self) -> "Journal":
@@ -56,7 +56,7 @@ class Journal:
             fcntl.flock(self.file, fcntl.LOCK_EX)
             self._append(self.header | {"began": began})
             if not self.failed:
-                new.rename(self.path)  # whoever sees it sees it locked, and with its header
+                new.rename(self.path)  # only now, locked and with its header, can a reader find the file
         except OSError as error:
             self._give_up(error)
         return self
@@ -75,9 +75,9 @@ class Journal:
             self.file.close()
 
     def note(self, steps: Sequence[Any], epochs: Sequence[Any]) -> None:
-        """Write down what came since the last call. Both are whole: rows of metrics/steps.csv and metrics/training.csv.
+        """Write the rows that were added since the last call to `steps` and `epochs`, the whole histories so far.
 
-        After a resume the first call has the past in it, which the follower may not have seen.
+        After a resume the first call writes what was recorded before: no reader may have seen it.
         """
         new = points(map(asdict, epochs[self.epochs :]), map(asdict, steps[self.steps :]), now())
         self.steps, self.epochs = len(steps), len(epochs)
@@ -95,7 +95,7 @@ class Journal:
             self._give_up(error)
 
     def _follow(self) -> None:
-        """Start the follower, once. It outlives this process, and knows by the lock when that has ended."""
+        """Start the follower, once. It outlives this process, and sees by the lock when this process has ended."""
         if self.followed or self.failed:
             return
         self.followed = True
@@ -113,25 +113,25 @@ class Journal:
                 setsid=True,
             )
         except OSError as error:
-            self._say(error)
+            self._report(error)
 
     def _give_up(self, error: OSError) -> None:
         self.failed = True
         if self.file:
             Path(f"{self.path}.new").unlink(missing_ok=True)
-        self._say(error)
+        self._report(error)
 
-    def _say(self, error: OSError) -> None:
-        self.say(f"note: {error}; training goes on, and MLflow hears of it when it is over")
+    def _report(self, error: OSError) -> None:
+        self.say(f"note: {error}; training goes on, and `track` reports it to MLflow when it is over")
 
 
 def left() -> list[Path]:
-    """The journals of this workspace that MLflow has not heard to their end, the oldest first."""
+    """The journals of this workspace that are not in MLflow to their end, the oldest first."""
     return sorted(paths.JOURNALS.glob("*.jsonl"))
 
 
 def entries(file: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
-    """The entries of the journal `file` as they come, until its writer has said or met its end; damage is one, too."""
+    """The entries of the journal `file` as they come, until the writer reports its end, dies, or a line is damaged."""
     rest = b""
     while True:
         writing = alive(file)
@@ -141,7 +141,7 @@ def entries(file: IO[bytes]) -> Iterator[list[dict[str, Any]]]:
             yield new
         if not writing or len(new) < len(lines) or (new and "status" in new[-1]):
             return
-        time.sleep(LOOK)
+        time.sleep(POLL)
 
 
 def alive(file: IO[bytes]) -> bool:
@@ -155,6 +155,7 @@ def alive(file: IO[bytes]) -> bool:
 
 
 def _intact(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The entries of `lines` up to the first line that is damaged."""
     for line in lines:
         try:
             entry = json.loads(line)

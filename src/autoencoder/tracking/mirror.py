@@ -93,7 +93,7 @@ def find(store: Store, state: State) -> Run | None:
 
 
 def tracked(store: Store, run: Run) -> Tracked:
-    """What a user is told of `run`."""
+    """What `track` prints of `run`."""
     ui = without_passwords(store.uri) if store.uri.startswith("http") else "http://127.0.0.1:5000"
     experiment = run.info.experiment_id
     link = f"{ui}/#/experiments/{experiment}/runs/{run.info.run_id}"

@@ -10,8 +10,8 @@ from autoencoder.errors import UserError
 LOOPBACK = ("127.0.0.1", "localhost")
 AUTHENTICATION = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY")
 
-# The page is to be there soon: left alone, MLflow starts four servers and eight processes for the jobs of language
-# models, each of which imports all of MLflow. The caller's values win.
+# By default MLflow starts four servers and eight processes for jobs of language models, and each of them imports all of
+# MLflow. Without the jobs the page is there sooner. The caller's values win.
 ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
@@ -26,7 +26,7 @@ def uri() -> str:
 
 
 def check_free(host: str, port: int) -> None:
-    """Raise UserError if no server can listen there: MLflow would say so in ten lines, and exit with 0."""
+    """Raise UserError if no server can listen there; MLflow would print ten lines, and exit with status 0."""
     try:
         socket.create_server((host, port)).close()
     except OSError as error:

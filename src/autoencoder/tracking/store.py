@@ -136,7 +136,7 @@ def _folder_lock(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def made_meanwhile() -> Iterator[None]:
-    """Accept that what is made here is there already: a team's server has users who do not know of our locks."""
+    """Accept that another user of a team's server made the same thing meanwhile: the locks are per repository."""
     try:
         yield
     except MlflowException as error:

@@ -35,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Epoch:
-    """A row of metrics/training.csv: `train_mse` is the mean over the epoch's batches as they were met."""
+    """A row of metrics/training.csv: `train_mse` is the mean over the epoch's batches, each before its update."""
 
     epoch: int
     train_mse: float

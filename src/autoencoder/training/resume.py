@@ -1,8 +1,8 @@
 """Training that survives a kill: its newest state on disk, and one trainer at a time in a workspace.
 
-A state is written beside its place, flushed and renamed (see `files`), with a checksum. Two generations are kept, so
-that a damaged file costs a second of work. They lie in a git-ignored folder that DVC knows nothing of, named by
-all that could make the rest of the training another one.
+A state is written beside its place, flushed and renamed (see `files`), with a checksum. The two newest are kept, so
+that a damaged file costs a second of work. They lie in a git-ignored folder whose name is a hash of all that could make
+the rest of the training another one.
 """
 
 import fcntl
@@ -29,9 +29,9 @@ from autoencoder.training.loop import Training
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-# No state is to become older than the first while training goes on. The end of an epoch is kept too, unless the last
-# state is younger than the second.
-SECONDS = 0.95
+# A state is written when the last one is so many seconds old, and sooner at the end of an epoch. Training asks at least
+# every quarter of a second, so that a kill costs a second of work at most.
+SECONDS = 0.75
 EPOCH_SECONDS = 0.1
 
 
@@ -56,11 +56,11 @@ def one_trainer() -> Iterator[None]:
 
 
 class Keeper:
-    """Keeps the state of `training` in a folder named by `key` and `facts`, while it is entered.
+    """A context in which a training runs: it writes the state of `training` to disk while `keep` is called.
 
-    `key` names data, code and params (see `pipeline`), `facts` the machine and the versions (see `numerics`). States
-    are written by a thread of their own, at most one at a time. If one cannot be written, `say` tells it once and
-    training goes on. SIGINT and SIGTERM are answered in `keep`.
+    `key` names data, code and params (see `record.lock`), `facts` the machine and the versions (see `numerics`); the
+    folder of the states is named after both. Another thread writes the states, one at a time. If a state cannot be
+    written, `say` prints one note, and training goes on. SIGINT and SIGTERM are remembered until `keep` is called.
     """
 
     def __init__(self, training: Training, key: str, facts: dict[str, str], say: Callable[[str], None]) -> None:
@@ -72,7 +72,7 @@ class Keeper:
         self.signal = 0
 
     def __enter__(self) -> "Keeper":
-        self.kept_at = self.looked_at = time.monotonic()
+        self.kept_at = time.monotonic()
         self.handlers = {number: signal.signal(number, self._remember) for number in SIGNALS}
         return self
 
@@ -104,7 +104,7 @@ class Keeper:
             return
 
     def keep(self, *, epoch_finished: bool) -> None:
-        """Have the state written if it is due. After a signal, write it, and leave with exit status 128 + signal."""
+        """Write the state if it is due. After a signal, write it, and exit with status 128 + signal."""
         if self.signal:
             self._wait()
             self._write_in_background()
@@ -112,16 +112,14 @@ class Keeper:
             if not self.failed:
                 self.say(f"stopped after {self.training.batches_seen:,} batches; `dvc repro` goes on from there")
             raise SystemExit(128 + self.signal)
-        now = time.monotonic()
-        until_next_look, self.looked_at = now - self.looked_at, now  # if it takes as long as the last time
-        age = now - self.kept_at
-        due = age + until_next_look >= SECONDS or (epoch_finished and age >= EPOCH_SECONDS)
+        age = time.monotonic() - self.kept_at
+        due = age >= (EPOCH_SECONDS if epoch_finished else SECONDS)
         if due and (self.writing is None or self.writing.done()):
             self._wait()
             self._write_in_background()
 
     def discard(self) -> None:
-        """Remove the states: what they were kept for is done."""
+        """Remove the states, which nobody needs once training is over."""
         self._wait()
         if self.folder.exists():
             shutil.rmtree(self.folder)
@@ -132,7 +130,7 @@ class Keeper:
         self.writing = self.writer.submit(write, path, self.training.state())
 
     def _wait(self) -> None:
-        """Until no state is being written."""
+        """Wait until no state is being written, and report the first of several failures to write one."""
         try:
             if self.writing:
                 self.writing.result()

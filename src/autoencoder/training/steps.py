@@ -16,7 +16,7 @@ Learn = Callable[[Float[Tensor, "batch input"]], Float[Tensor, ""]]
 
 
 def derived_by_hand(model: nn.Module, optimizer: Optimizer) -> bool:
-    """Whether somebody has derived the gradients of `model` for `optimizer`."""
+    """Whether the gradients of `model` are derived by hand for `optimizer`, in `linear_sgd`."""
     return type(model) is LinearAutoencoder and type(optimizer) is SGD
 
 
