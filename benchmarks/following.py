@@ -36,9 +36,9 @@ def compare(rounds: int) -> dict[str, Any]:
         save_model(model, description)
         for number in range(rounds):
             alone.append(seconds(images, settings, None))
-            told.append(seconds(images, settings, journal.Journal(f"{2 * number:064}", flat, {}, print)))
+            told.append(seconds(images, settings, journal.Journal(f"{2 * number:064}", "", flat, {}, print)))
             os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
-            unheard.append(seconds(images, settings, journal.Journal(f"{2 * number + 1:064}", flat, {}, print)))
+            unheard.append(seconds(images, settings, journal.Journal(f"{2 * number + 1:064}", "", flat, {}, print)))
             del os.environ["MLFLOW_TRACKING_URI"]
         os.chdir(workspace)
     ratios = [with_ / without for with_, without in zip(told, alone, strict=True)]

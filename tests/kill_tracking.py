@@ -25,12 +25,13 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 import conftest  # noqa: E402, F401 (the path comes first, and this before torch)
 import test_tracking as small  # noqa: E402
 
+from autoencoder.tracking import reconcile
+from autoencoder.tracking.store import Store
 from autoencoder.data import sources  # noqa: E402
 from autoencoder.tracking import (
     export,
     follower,
 )
-from autoencoder.tracking import store as tracking  # noqa: E402
 
 EMPTY = "empty.db"
 QUERIES = {
@@ -63,7 +64,7 @@ def torture(kills: int, choose: random.Random) -> None:
     Path("exported").mkdir()
     in_a_fork(lambda: export.export(Path("exported")))
     export.begun = small.begun(Path("exported").resolve())
-    in_a_fork(tracking.Store)
+    in_a_fork(Store)
     shutil.copy("mlflow.db", EMPTY)
     lifetimes = [lifetime(fresh) for fresh in (False, True)]
     expected = contents()
@@ -107,7 +108,7 @@ def reset(fresh: bool) -> None:
 
 def reconcile() -> None:
     """What `track` does, with a model that was exported before."""
-    follower.reconcile()
+    reconcile.reconcile()
 
 
 def contents() -> dict[str, Any]:

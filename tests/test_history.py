@@ -1,5 +1,6 @@
 """The states that git remembers."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,22 +10,54 @@ from autoencoder.errors import UserError
 from autoencoder.record import history
 
 
-def commit(folder: Path, lock: str) -> str:
-    (folder / "dvc.lock").write_text(lock)
+def lock(model: str, *, seed: int = 42, code: str = "a", data: str = "d") -> str:
+    deps = [{"path": "data/images.safetensors", "md5": data}, {"path": "train.py", "md5": code}]
+    outs = [{"path": "models/autoencoder.safetensors", "md5": model}]
+    train = {"cmd": "train", "deps": deps, "params": {"params.yaml": {"seed": seed}}, "outs": outs}
+    return json.dumps({"stages": {"train": train}})
+
+
+def commit(folder: Path, text: str) -> str:
+    (folder / "dvc.lock").write_text(text)
     run("git", "add", "-A", cwd=folder)
     run("git", "commit", "-q", "--allow-empty", "-m", "State", cwd=folder)
     return run("git", "rev-parse", "HEAD", cwd=folder).stdout.strip()
 
 
-def test_every_dvc_lock_is_found_once_the_oldest_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     run("git", "init", "-q", "-b", "main", cwd=tmp_path)
-    first, second = commit(tmp_path, "1"), commit(tmp_path, "2")
-    commit(tmp_path, "1")
-    third = commit(tmp_path, "3")
-    run("git", "update-ref", "refs/exps/12/3456/name", third, cwd=tmp_path)
-    run("git", "reset", "-q", "--hard", first, cwd=tmp_path)
-    assert history.states() == [first, second, third]
+    return tmp_path
+
+
+def test_of_several_commits_of_one_state_the_newest_is_found_the_oldest_first(repository: Path) -> None:
+    commit(repository, lock("x"))
+    other_seed = commit(repository, lock("y", seed=1))
+    refactored = commit(repository, lock("x", code="b"))
+    other_bytes = commit(repository, lock("z", code="c"))
+    experiment = commit(repository, lock("x", data="e"))
+    run("git", "update-ref", "refs/exps/12/3456/name", experiment, cwd=repository)
+    run("git", "reset", "-q", "--hard", other_bytes, cwd=repository)
+    assert history.states() == [other_seed, refactored, other_bytes, experiment]
+
+
+def test_a_lock_that_records_no_training_is_a_state_of_its_own(repository: Path) -> None:
+    commits = [commit(repository, text) for text in ("{}", "not: [yaml", lock("x"))]
+    assert history.states() == commits
+
+
+def test_what_is_neither_cached_nor_remote_is_gone_before_anything_is_checked_out(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("dvc", "init", "-q", cwd=repository)
+    there = commit(repository, lock("0" * 32))
+    monkeypatch.setattr(history, "worktree", None)
+    with (
+        pytest.raises(history.GoneError, match="not in DVC's cache, and there is no remote"),
+        history.checked_out(there),
+    ):
+        pass
 
 
 def test_outside_git_there_is_no_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

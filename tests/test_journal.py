@@ -23,7 +23,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def train(said: list[str]) -> journal.Journal:
     """A training of one epoch that is long enough to be followed."""
-    with journal.Journal("0" * 64, {}, {}, said.append) as notes:
+    with journal.Journal("0" * 64, "1" * 64, {}, {}, said.append) as notes:
         notes.began -= journal.SECONDS
         notes.note([Step(0, 1, 0.9)], [Epoch(1, 0.5, 0.4)])
         notes.note([Step(0, 1, 0.9)], [Epoch(1, 0.5, 0.4)])
@@ -36,7 +36,7 @@ def test_a_journal_that_cannot_be_written_is_said_once(said: list[str], place: s
     Path(place).touch()
     train(said)
     (note,) = said
-    assert note.endswith("training goes on, and MLflow hears of it when it is over")
+    assert note.endswith("training goes on, and `track` reports it to MLflow when it is over")
 
 
 def test_a_disk_that_takes_half_a_line_is_full(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_a_disk_that_takes_half_a_line_is_full(said: list[str], monkeypatch: pyt
             self.file.close()
 
     monkeypatch.setattr(journal.Journal, "_follow", lambda _: None)
-    with journal.Journal("0" * 64, {}, {}, said.append) as notes, notes.path.open("rb") as file:
+    with journal.Journal("0" * 64, "1" * 64, {}, {}, said.append) as notes, notes.path.open("rb") as file:
         assert notes.file
         notes.file = Full(notes.file)  # type: ignore[assignment]
         notes.note([], [Epoch(1, 0.5, 0.4)])
@@ -85,7 +85,7 @@ def test_without_a_follower_the_journal_is_whole_and_left_to_track(
 
 def test_a_journal_is_alive_as_long_as_its_training(said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal.Journal, "_follow", lambda _: None)
-    with journal.Journal("0" * 64, {}, {}, said.append) as notes, notes.path.open("rb") as file:
+    with journal.Journal("0" * 64, "1" * 64, {}, {}, said.append) as notes, notes.path.open("rb") as file:
         assert journal.alive(file)
     with notes.path.open("rb") as file:
         assert not journal.alive(file)

@@ -1,3 +1,5 @@
+from autoencoder.tracking.client import MlflowClient
+
 """`mlflow run` on a clone: its run holds the results, and a second one leaves nothing behind."""
 
 import shutil
@@ -8,7 +10,6 @@ import pytest
 from conftest import run
 from mlflow.entities import Run
 
-from autoencoder.tracking import store as tracking
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
@@ -26,7 +27,7 @@ def folder(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def runs(folder: Path) -> dict[str, Run]:
-    client = tracking.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
     return {run.info.run_id: run for run in client.search_runs(everywhere)}
 

@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,11 @@ from autoencoder.data.images import Images, save_images, scale
 from autoencoder.errors import UserError
 from autoencoder.files import md5, read_yaml, write_csv, write_json
 from autoencoder.models.saved import Description, load_model, save_model
-from autoencoder.record import history, lock
+from autoencoder.record import history, identity, lock
 from autoencoder.record.state import read
-from autoencoder.tracking import export, follower, journal
-from autoencoder.tracking import store as tracking
+from autoencoder.tracking import export, follower, journal, mirror, reconcile, registry, store, tags
+from autoencoder.tracking.client import MlflowClient
+from autoencoder.tracking.store import Store
 from autoencoder.training.loop import Epoch, Step
 
 pytestmark = [  # MLflow's own
@@ -49,7 +51,13 @@ STEPS = [Step(0, 1, 0.9), Step(20, 1, 0.6), Step(40, 1, 0.5), Step(60, 2, 0.4)]
 EVALUATION = {"test": {"mse": 0.25, "ratio_to_optimum": 1.5}, "train": {"mse": 0.24}, "pca": {"compression": 2.0}}
 
 
-def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10, weights: int = 0) -> None:
+def ten(images: Images) -> Images:
+    """The first ten images of both splits."""
+    fields = vars(images).items()
+    return Images(**{name: None if tensor is None else tensor[:10].clone() for name, tensor in fields})
+
+
+def record(images: Images, *, seed: int = 42, render: int = 10, weights: int = 0, code: str = "") -> None:
     """Write all that DVC would have recorded of a small training, `dvc.lock` included."""
     params = PARAMS | {"seed": seed, "render": {"examples": render}}
     Path("params.yaml").write_text(json.dumps(params))  # which is YAML
@@ -61,10 +69,11 @@ def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10,
     write_json(paths.EVALUATION, EVALUATION)
     Path("figures").mkdir(exist_ok=True)
     Image.new("L", (render, 1)).save("figures/reconstructions.png")
+    Path("train.py").write_text(code)
     stages = {
         "download": stage(params={"data": params["data"]}, outs=[paths.IMAGES]),
         "train": stage(
-            deps=[paths.IMAGES],
+            deps=[paths.IMAGES, Path("train.py")],
             params={"seed": seed, "train": params["train"]},
             outs=[paths.MODEL, paths.TRAINING, paths.STEPS],
         ),
@@ -72,7 +81,7 @@ def record(images: dict[str, torch.Tensor], *, seed: int = 42, render: int = 10,
         "render": stage(params={"render": params["render"]}, outs=[Path("figures/reconstructions.png")]),
     }
     Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
-    inputs = {"deps": [str(paths.IMAGES)], "params": ["seed", "train"]}
+    inputs = {"deps": [str(paths.IMAGES), "train.py"], "params": ["seed", "train"]}
     Path("dvc.yaml").write_text(json.dumps({"stages": {"train": {"cmd": "run"} | inputs}}))
 
 
@@ -85,18 +94,16 @@ def stage(deps: Any = (), params: Any = None, outs: Any = ()) -> dict[str, Any]:
 def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables and nothing else: making one takes seconds."""
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    tracking.MlflowClient(f"sqlite:///{path}").search_experiments()
+    MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
 
 
 @pytest.fixture
-def images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_store: Path, digits: Images
-) -> dict[str, torch.Tensor]:
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_store: Path, digits: Images) -> Images:
     """In a folder with an empty store: ten digits."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(fresh_store, "mlflow.db")
-    return {name: tensor[:10].clone() for name, tensor in digits.items()}
+    return ten(digits)
 
 
 @pytest.fixture(scope="session")
@@ -105,7 +112,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory, digits: Images) -> Path:
     folder = tmp_path_factory.mktemp("exported")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        record({name: tensor[:10].clone() for name, tensor in digits.items()})
+        record(ten(digits))
         with export.begun() as program:
             shutil.copytree(program(), folder, dirs_exist_ok=True)
     return folder
@@ -123,7 +130,7 @@ def quick_export(monkeypatch: pytest.MonkeyPatch, exported: Path) -> None:
 
 def contents() -> list[dict[str, Any]]:
     """What the store of this folder holds, without times and names that MLflow invents."""
-    client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+    client = MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
     found = []
     for experiment in client.search_experiments(order_by=["experiment_id ASC"]):
         for run in client.search_runs([experiment.experiment_id], order_by=["start_time ASC"]):
@@ -164,9 +171,9 @@ def contents() -> list[dict[str, Any]]:
 
 @pytest.mark.usefixtures("quick_export")
 class TestMirror:
-    def test_a_run_holds_all_that_is_recorded(self, images: dict[str, torch.Tensor]) -> None:
+    def test_a_run_holds_all_that_is_recorded(self, images: Images) -> None:
         record(images)
-        follower.reconcile()
+        reconcile.reconcile()
         (run,) = contents()
         assert (run["status"], run["duration"]) == ("FINISHED", 0)  # nobody has seen the training
         assert run["params"] == {
@@ -203,38 +210,38 @@ class TestMirror:
             ("pca/compression", 2.0, *data),
         }
         assert run["tags"]["render.examples"] == "10"
-        assert run["tags"][tracking.MODEL_SHA256] == hashlib.sha256(paths.MODEL.read_bytes()).hexdigest()
+        assert run["tags"][tags.MODEL_SHA256] == hashlib.sha256(paths.MODEL.read_bytes()).hexdigest()
 
-    def test_mirroring_again_changes_nothing(self, images: dict[str, torch.Tensor]) -> None:
+    def test_mirroring_again_changes_nothing(self, images: Images) -> None:
         record(images)
-        follower.reconcile()
+        reconcile.reconcile()
         before = contents()
-        follower.reconcile()
+        reconcile.reconcile()
         assert contents() == before
 
-    def test_going_back_to_a_state_goes_back_to_its_run(self, images: dict[str, torch.Tensor]) -> None:
+    def test_going_back_to_a_state_goes_back_to_its_run(self, images: Images) -> None:
         for seed in (1, 2, 1):
             record(images, seed=seed)
-            follower.reconcile()
+            reconcile.reconcile()
         first, second = contents()
         assert (first["params"]["seed"], second["params"]["seed"]) == ("1", "2")
-        current = [any(tag.startswith(tracking.CURRENT) for tag in run["tags"]) for run in (first, second)]
+        current = [any(tag.startswith(tags.WORKSPACE) for tag in run["tags"]) for run in (first, second)]
         assert current == [True, False]
 
-    def test_another_drawing_is_no_other_state(self, images: dict[str, torch.Tensor]) -> None:
+    def test_another_drawing_is_no_other_state(self, images: Images) -> None:
         record(images)
-        follower.reconcile()
+        reconcile.reconcile()
         (before,) = contents()
         record(images, render=5)
-        follower.reconcile()
+        reconcile.reconcile()
         (after,) = contents()
         assert after["id"] == before["id"]
         assert after["tags"]["render.examples"] == "5"
-        assert after["tags"][tracking.FILES] != before["tags"][tracking.FILES]
+        assert after["tags"][tags.FILES] != before["tags"][tags.FILES]
         assert after["metrics"] == before["metrics"]
 
     def test_whatever_call_is_the_last_the_next_time_completes_the_run(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(images)
         whole, needed = self.mirror_with(monkeypatch, calls=1000)
@@ -268,9 +275,9 @@ class TestMirror:
 
         with monkeypatch.context() as patch:
             for name in CHANGES:
-                patch.setattr(tracking.MlflowClient, name, counted(getattr(tracking.MlflowClient, name)))
+                patch.setattr(MlflowClient, name, counted(getattr(MlflowClient, name)))
             try:
-                follower.reconcile()
+                reconcile.reconcile()
             except KeyboardInterrupt:
                 return [], calls
         runs = contents()
@@ -280,29 +287,27 @@ class TestMirror:
             run["models"] = [status for _, status in run["models"]]
         return runs, calls - left
 
-    def test_what_another_clone_makes_meanwhile_is_taken(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_what_another_clone_makes_meanwhile_is_taken(self, images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
         record(images)
-        client, known = tracking.MlflowClient, tracking.MlflowClient.get_experiment_by_name
+        client, known = MlflowClient, MlflowClient.get_experiment_by_name
 
-        def by_name(self: tracking.MlflowClient, name: str) -> Any:
+        def by_name(self: MlflowClient, name: str) -> Any:
             if found := known(self, name):
                 return found
             self.create_experiment(name, artifact_location=Path("mlruns").resolve().as_uri())
             return None
 
-        def none_yet(self: tracking.MlflowClient, _: str) -> list[Any]:
-            tracking.MlflowClient(self.tracking_uri).create_registered_model(tracking.REGISTERED)
+        def none_yet(self: MlflowClient, _: str) -> list[Any]:
+            MlflowClient(self.tracking_uri).create_registered_model(registry.REGISTERED)
             return []
 
         monkeypatch.setattr(client, "get_experiment_by_name", by_name)
         monkeypatch.setattr(client, "search_registered_models", none_yet)
-        follower.reconcile()
+        reconcile.reconcile()
         (run,) = contents()
         assert run["status"] == "FINISHED"
 
-    def test_an_edit_of_the_params_is_no_part_of_the_recorded_state(self, images: dict[str, torch.Tensor]) -> None:
+    def test_an_edit_of_the_params_is_no_part_of_the_recorded_state(self, images: Images) -> None:
         record(images)
         Path("params.yaml").write_text("seed: 42\ntrain: {epochs: 3}\nrender: {examples: 12}\n")
         with pytest.raises(
@@ -310,14 +315,14 @@ class TestMirror:
         ):
             read()
 
-    def test_an_edit_of_a_knob_is_refused_as_well(self, images: dict[str, torch.Tensor]) -> None:
+    def test_an_edit_of_a_knob_is_refused_as_well(self, images: Images) -> None:
         record(images)
         given = json.loads(Path("params.yaml").read_text())
         Path("params.yaml").write_text(json.dumps(given | {"render": {"examples": 77}}))
         with pytest.raises(UserError, match=r"params.yaml: expected render.examples as dvc.lock has it, found an edit"):
             read()
 
-    def test_without_the_code_that_made_a_state_no_commit_is_named(self, images: dict[str, torch.Tensor]) -> None:
+    def test_without_the_code_that_made_a_state_no_commit_is_named(self, images: Images) -> None:
         record(images)
         Path("code.py").write_text("as it was\n")
         lock = json.loads(Path("dvc.lock").read_text())
@@ -327,63 +332,61 @@ class TestMirror:
         command("git", "add", "code.py", cwd=Path())
         command("git", "commit", "-qm", "Start", cwd=Path())
         Path("code.py").write_text("edited since\n")
-        follower.reconcile()
-        assert tracking.COMMIT not in contents()[0]["tags"]
+        reconcile.reconcile()
+        assert tags.COMMIT not in contents()[0]["tags"]
 
-    def test_a_deleted_experiment_is_one_line_that_says_how_to_restore_it(
-        self, images: dict[str, torch.Tensor]
-    ) -> None:
+    def test_a_deleted_experiment_is_one_line_that_says_how_to_restore_it(self, images: Images) -> None:
         record(images)
-        follower.reconcile()
-        client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
-        client.delete_experiment(client.get_experiment_by_name(tracking.EXPERIMENT).experiment_id)
+        reconcile.reconcile()
+        client = MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+        client.delete_experiment(client.get_experiment_by_name(store.EXPERIMENT).experiment_id)
         with pytest.raises(UserError, match="'autoencoder' was deleted in MLflow; `mlflow experiments restore"):
-            follower.reconcile()
+            reconcile.reconcile()
 
     def test_track_all_tracks_the_workspace_and_names_the_states_that_could_not_be_tracked(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(commit: str) -> None:
-            raise UserError(f"{commit[:7]}: the reason")
+        def fail(_: str) -> None:
+            raise UserError("the reason")
 
         record(images)
         monkeypatch.setattr(history, "states", lambda: ["0123456789"])
-        monkeypatch.setattr(history, "track", fail)
+        monkeypatch.setattr(history, "checked_out", fail)
         done = CliRunner().invoke(cli.main, ["track", "--all"])
         assert done.exit_code == 1
         said = [line for line in done.stderr.splitlines() if "INFO mlflow" not in line]
         assert said == ["0123456: the reason", "Error: 0123456: not tracked, for the reasons above"]
         assert [run["status"] for run in contents()] == ["FINISHED"]
 
-    def test_which_run_fails_as_long_as_no_run_is_whole(self, images: dict[str, torch.Tensor]) -> None:
+    def test_which_run_fails_as_long_as_no_run_is_whole(self, images: Images) -> None:
         def which_run() -> tuple[int, str]:
             done = CliRunner().invoke(cli.main, ["which-run"])
             return done.exit_code, done.output
 
         record(images)
         assert which_run() == (1, "Error: no MLflow run holds this state; autoencoder track\n")
-        tracked = follower.reconcile()
+        tracked = reconcile.reconcile()
         assert which_run() == (0, f"{tracked.run_id} {tracked.name!r}\n{tracked.link}\n")
-        client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
-        client.delete_tag(tracked.run_id, tracking.FILES)
-        client.delete_registered_model(tracking.REGISTERED)
+        client = MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+        client.delete_tag(tracked.run_id, tags.FILES)
+        client.delete_registered_model(registry.REGISTERED)
         status, said = which_run()
         assert status == 1
         assert said.endswith("Error: the run lacks files, registration; autoencoder track\n")
 
-    def test_an_altered_output_is_refused(self, images: dict[str, torch.Tensor]) -> None:
+    def test_an_altered_output_is_refused(self, images: Images) -> None:
         record(images)
         write_json(paths.EVALUATION, {})
         with pytest.raises(UserError, match=r"^metrics/evaluation.json: expected the file of dvc.lock"):
             read()
 
     def test_a_dead_server_is_one_line_without_its_password(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:1")
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         with pytest.raises(UserError, match="Nothing is lost") as caught:
-            tracking.Store()
+            Store()
         assert "secret" not in str(caught.value)
         assert "\n" not in str(caught.value)
 
@@ -407,18 +410,18 @@ CHANGES = [
 ]
 
 
-def test_an_export_that_fails_is_one_line(images: dict[str, torch.Tensor], capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_export_that_fails_is_one_line(images: Images, capfd: pytest.CaptureFixture[str]) -> None:
     record(images)
     paths.IMAGES.unlink()
     with pytest.raises(UserError, match=r"^the model could not be exported: data/images.safetensors: .*dvc repro"):
-        follower.reconcile()
+        reconcile.reconcile()
     assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow
-def test_the_model_answers_in_a_process_without_this_project(images: dict[str, torch.Tensor]) -> None:
+def test_the_model_answers_in_a_process_without_this_project(images: Images) -> None:
     record(images)
-    follower.reconcile()
+    reconcile.reconcile()
     x = scale(images.test)
     np.save("x.npy", x.numpy())
     program = f"""
@@ -426,7 +429,7 @@ import sys
 sys.modules["autoencoder"] = None
 import mlflow, numpy
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
-model = mlflow.pyfunc.load_model("models:/{tracking.REGISTERED}@{tracking.CHAMPION}")
+model = mlflow.pyfunc.load_model("models:/{registry.REGISTERED}@{registry.CHAMPION}")
 numpy.savez("answer.npz", **model.predict(numpy.load("x.npy")))
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)
@@ -439,12 +442,12 @@ numpy.savez("answer.npz", **model.predict(numpy.load("x.npy")))
 
 @pytest.mark.slow
 def test_the_champion_is_served_with_codes_and_reconstructions_and_says_what_is_wrong_with_bad_input(
-    images: dict[str, torch.Tensor],
+    images: Images,
 ) -> None:
     record(images)
-    follower.reconcile()
+    reconcile.reconcile()
     x = scale(images.test)
-    command = ["mlflow", "models", "serve", "-m", f"models:/{tracking.REGISTERED}@{tracking.CHAMPION}"]
+    command = ["mlflow", "models", "serve", "-m", f"models:/{registry.REGISTERED}@{registry.CHAMPION}"]
     with serving([*command, "--env-manager", "local"], Path(), MLFLOW_TRACKING_URI="sqlite:///mlflow.db") as url:
         status, answer = invoke(url, {"inputs": x.tolist()})
         assert status == 200
@@ -469,14 +472,21 @@ def invoke(url: str, body: dict[str, Any]) -> tuple[int, Any]:
             return error.code, json.load(error)
 
 
-def train(error: BaseException | None = None, epochs: int = 2) -> Path:
-    """Write the journal of a training of the state in dvc.lock that ends after `epochs`, or in `error`."""
-    key = lock.recorded()["train"].key
-    flat = {"seed": 42, "data.name": "digits", "render.examples": 10}
-    flat |= {f"train.{name}": value for name, value in PARAMS["train"].items()}
+def train(error: BaseException | None = None, epochs: int = 2, code: str | None = None) -> Path:
+    """Write the journal of a training of the state in dvc.lock that ends after `epochs`, or in `error`.
+
+    It is trained by the recorded code, or by another `code`.
+    """
+    stage = lock.recorded()["train"]
+    params = {"seed": stage.params["seed"], "data.name": "digits", "render.examples": 10}
+    params |= {f"train.{name}": value for name, value in PARAMS["train"].items()}
+    key = identity.key(params, stage.deps[str(paths.IMAGES)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal.Journal, "_follow", lambda _: None)
-        with suppress(UserError, SystemExit), journal.Journal(key, flat, {"device": "cpu"}, print) as notes:
+        with (
+            suppress(UserError, SystemExit),
+            journal.Journal(key, code or stage.code, params, {"device": "cpu"}, print) as notes,
+        ):
             for epoch in range(1, epochs + 1):
                 notes.note([step for step in STEPS if step.epoch <= epoch], EPOCHS[:epoch])
             if error:
@@ -490,46 +500,44 @@ class TestReplay:
         ("error", "status"),
         [(None, "FINISHED"), (UserError("training diverged"), "FAILED"), (SystemExit(143), "KILLED")],
     )
-    def test_a_run_says_how_its_training_ended(
-        self, images: dict[str, torch.Tensor], error: BaseException | None, status: str
-    ) -> None:
+    def test_a_run_says_how_its_training_ended(self, images: Images, error: BaseException | None, status: str) -> None:
         record(images)
         path = train(error)
-        follower.replay(tracking.Store(), path)
+        reconcile.carry(Store(), path)
         (run,) = contents()
         assert run["status"] == status
         assert run["metrics"]["test/mse"] == [(1, 0.4), (2, 0.25)]
-        assert run["tags"].get(tracking.ERROR, "None").endswith(str(error))
+        assert run["tags"].get(tags.ERROR, "None").endswith(str(error))
         assert run["tags"]["machine.device"] == "cpu"
         assert not path.exists()
 
-    def test_the_model_of_a_followed_training_is_logged_once(self, images: dict[str, torch.Tensor]) -> None:
+    def test_the_model_of_a_followed_training_is_logged_once(self, images: Images) -> None:
         record(images)
-        follower.log_model(tracking.Store())
+        follower.log_model(Store())
         assert contents() == []  # there is no run of this model
-        follower.replay(tracking.Store(), train())
-        follower.log_model(tracking.Store())
+        reconcile.carry(Store(), train())
+        follower.log_model(Store())
         (run,) = contents()
         assert len(run["outputs"]) == 1
-        follower.log_model(tracking.Store())
-        follower.reconcile()
+        follower.log_model(Store())
+        reconcile.reconcile()
         assert [found["models"] for found in contents()] == [run["models"]]
 
     def test_the_program_of_another_training_that_ended_meanwhile_is_not_logged(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch, exported: Path
+        self, images: Images, monkeypatch: pytest.MonkeyPatch, exported: Path
     ) -> None:
         def slow() -> Path:
             record(images, weights=1)
             return exported
 
         record(images)
-        follower.replay(tracking.Store(), train())
+        reconcile.carry(Store(), train())
         monkeypatch.setattr(export, "begun", lambda: nullcontext(slow))
-        follower.log_model(tracking.Store())
+        follower.log_model(Store())
         (run,) = contents()
         assert run["models"] == []
 
-    def test_a_run_says_where_it_comes_from(self, images: dict[str, torch.Tensor]) -> None:
+    def test_a_run_says_where_it_comes_from(self, images: Images) -> None:
         record(images)
         command("git", "init", "-q", cwd=Path())
         Path("notes.txt").write_text("clean\n")
@@ -541,9 +549,9 @@ class TestReplay:
         Path("password.txt").write_text("secret\n")
         path = train()
         began = json.loads(path.read_text().splitlines()[0])["began"]
-        follower.replay(tracking.Store(), path)
-        follower.reconcile()
-        client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+        reconcile.carry(Store(), path)
+        reconcile.reconcile()
+        client = MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
         (found,) = client.search_runs(["1"])
         assert found.info.start_time == began
         assert found.info.end_time >= began
@@ -558,38 +566,36 @@ class TestReplay:
                 "version.mlflow": metadata.version("mlflow"),
             }.items()
         )
-        assert float(found.data.tags[tracking.SECONDS]) >= 0
+        assert float(found.data.tags[tags.SECONDS]) >= 0
         client.download_artifacts(found.info.run_id, "uncommitted.diff", ".")
         diff = Path("uncommitted.diff").read_text()
         assert "+changed, from https://example.org/data" in diff
         assert "+new code" in diff
         assert "secret" not in diff
 
-    def test_no_password_reaches_a_tag(self, images: dict[str, torch.Tensor]) -> None:
+    def test_no_password_reaches_a_tag(self, images: Images) -> None:
         record(images)
-        follower.replay(tracking.Store(), train(UserError("no answer from https://me:secret@host")))
-        assert contents()[0]["tags"][tracking.ERROR] == "UserError: no answer from https://host"
+        reconcile.carry(Store(), train(UserError("no answer from https://me:secret@host")))
+        assert contents()[0]["tags"][tags.ERROR] == "UserError: no answer from https://host"
 
-    def test_a_killed_trainings_journal_without_an_end_is_a_killed_run(self, images: dict[str, torch.Tensor]) -> None:
+    def test_a_killed_trainings_journal_without_an_end_is_a_killed_run(self, images: Images) -> None:
         record(images)
         path = train()
         whole = path.read_text().splitlines(keepends=True)
         path.write_text("".join(whole[:-1]) + whole[-1][:20])
-        follower.replay(tracking.Store(), path)
+        reconcile.carry(Store(), path)
         assert [run["status"] for run in contents()] == ["KILLED"]
 
-    def test_a_killed_run_whose_results_are_there_after_all_is_finished_without_an_error(
-        self, images: dict[str, torch.Tensor]
-    ) -> None:
+    def test_a_killed_run_whose_results_are_there_after_all_is_finished_without_an_error(self, images: Images) -> None:
         record(images)
-        follower.replay(tracking.Store(), train(SystemExit(137)))
-        follower.reconcile()
+        reconcile.carry(Store(), train(SystemExit(137)))
+        reconcile.reconcile()
         (run,) = contents()
         assert run["status"] == "FINISHED"
-        assert tracking.ERROR not in run["tags"]
+        assert tags.ERROR not in run["tags"]
 
     def test_a_journal_read_later_tells_who_started_the_training_and_from_which_code(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(images, seed=1)
         Path("notes.txt").write_text("clean\n")
@@ -603,199 +609,245 @@ class TestReplay:
         Path("notes.txt").write_text("clean\n")
         record(images, seed=2)
         monkeypatch.setenv("DVC_EXP_NAME", "later")
-        follower.reconcile()
+        reconcile.reconcile()
         runs = {run["params"]["seed"]: run["tags"] for run in contents()}
-        # The journals of these tests say seed 42 whatever the record says.
-        assert {seed: tags[tracking.STARTED_BY] for seed, tags in runs.items()} == {
-            "42": "dvc exp run wider",
+        assert {seed: found[tags.STARTED_BY] for seed, found in runs.items()} == {
+            "1": "dvc exp run wider",
             "2": "dvc exp run later",
         }
-        assert {seed: tags[tracking.DIRTY] for seed, tags in runs.items()} == {"42": "true", "2": "false"}
+        assert {seed: found[tags.DIRTY] for seed, found in runs.items()} == {"1": "true", "2": "false"}
 
     def test_the_journal_of_another_training_does_not_take_the_run_of_mlflow_run(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(images, seed=1)
         train()
         record(images, seed=2)
-        empty = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}").create_run("0").info.run_id
+        empty = MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}").create_run("0").info.run_id
         monkeypatch.setenv("MLFLOW_RUN_ID", empty)
-        assert follower.reconcile().run_id == empty
+        assert reconcile.reconcile().run_id == empty
         assert len(contents()) == 2
 
     def test_a_run_of_mlflow_run_that_is_in_another_store_is_not_waited_for(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(images)
         monkeypatch.setenv("MLFLOW_RUN_ID", "0" * 32)
-        follower.reconcile()
+        reconcile.reconcile()
         assert [run["status"] for run in contents()] == ["FINISHED"]
 
-    def test_a_resumed_training_goes_on_in_its_run(self, images: dict[str, torch.Tensor]) -> None:
+    def test_a_resumed_training_goes_on_in_its_run(self, images: Images) -> None:
         record(images)
-        follower.replay(tracking.Store(), train(SystemExit(143), epochs=1))
-        follower.replay(tracking.Store(), train())
+        reconcile.carry(Store(), train(SystemExit(143), epochs=1))
+        reconcile.carry(Store(), train())
         (run,) = contents()
         assert run["status"] == "FINISHED"
-        assert tracking.ERROR not in run["tags"]
+        assert tags.ERROR not in run["tags"]
         assert run["metrics"]["test/mse"] == [(1, 0.4), (2, 0.25)]
         assert run["metrics"]["train/step_mse"] == [(0, 0.9), (20, 0.6), (40, 0.5), (60, 0.4)]
 
-    def test_a_training_that_lives_is_left_to_its_follower(self, images: dict[str, torch.Tensor]) -> None:
+    def test_a_training_that_lives_is_left_to_its_follower(self, images: Images) -> None:
         record(images)
         path = train()
         with path.open() as writing:
             fcntl.flock(writing, fcntl.LOCK_EX)
-            follower.catch_up(tracking.Store())
+            reconcile.carry_left(Store())
             assert path.exists()
             assert contents() == []
-        follower.catch_up(tracking.Store())
+        reconcile.carry_left(Store())
         assert not path.exists()
         assert [run["status"] for run in contents()] == ["FINISHED"]
 
-    def test_trainings_of_other_states_are_told_too(self, images: dict[str, torch.Tensor]) -> None:
+    def test_trainings_of_other_states_are_told_too(self, images: Images) -> None:
         record(images, seed=1)
         train(UserError("training diverged"))
         record(images, seed=2)
-        follower.reconcile()
+        reconcile.reconcile()
         failed, finished = contents()
         assert (failed["status"], finished["status"]) == ("FAILED", "FINISHED")
         assert journal.left() == []
 
     @pytest.mark.parametrize("content", [b"", b"\0" * 4096, b'{"key"', b"null\n", b'{"key": "another version"}\n'])
-    def test_a_damaged_journal_says_nothing_and_is_removed(
-        self, images: dict[str, torch.Tensor], content: bytes
-    ) -> None:
+    def test_a_damaged_journal_says_nothing_and_is_removed(self, images: Images, content: bytes) -> None:
         record(images)
         train().write_bytes(content)
-        follower.reconcile()
+        reconcile.reconcile()
         assert len(contents()) == 1
         assert journal.left() == []
 
     def test_a_run_whose_killed_training_went_otherwise_is_not_continued(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(images)
         with monkeypatch.context() as patch:
             patch.setitem(globals(), "EPOCHS", [Epoch(1, 0.6, 0.5)])
-            follower.replay(tracking.Store(), train(SystemExit(137), epochs=1))
-        follower.replay(tracking.Store(), train(SystemExit(137), epochs=1))
-        follower.replay(tracking.Store(), train())
-        follower.reconcile()
+            reconcile.carry(Store(), train(SystemExit(137), epochs=1))
+        reconcile.carry(Store(), train(SystemExit(137), epochs=1))
+        reconcile.carry(Store(), train())
+        reconcile.reconcile()
         first, second = contents()
         assert (first["status"], first["metrics"]["test/mse"]) == ("KILLED", [(1, 0.5)])
         assert (second["status"], second["metrics"]["test/mse"]) == ("FINISHED", [(1, 0.4), (2, 0.25)])
 
-    def test_a_record_that_contradicts_a_killed_run_is_another_run(self, images: dict[str, torch.Tensor]) -> None:
+    def test_a_record_that_contradicts_a_killed_run_is_another_run(self, images: Images) -> None:
         record(images)
-        follower.replay(tracking.Store(), train(SystemExit(137), epochs=1))
+        reconcile.carry(Store(), train(SystemExit(137), epochs=1))
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(globals(), "EPOCHS", [Epoch(1, 0.6, 0.5), EPOCHS[1]])
             record(images)
-        follower.reconcile()
+        reconcile.reconcile()
         assert [run["status"] for run in contents()] == ["KILLED", "FINISHED"]
         assert contents()[1]["metrics"]["test/mse"] == [(1, 0.5), (2, 0.25)]
 
-    def test_a_followed_training_is_completed_in_its_run(self, images: dict[str, torch.Tensor]) -> None:
+    def test_a_followed_training_is_completed_in_its_run(self, images: Images) -> None:
         record(images)
-        follower.replay(tracking.Store(), train())
-        follower.reconcile()
+        reconcile.carry(Store(), train())
+        reconcile.reconcile()
         (run,) = contents()
         assert run["metrics"]["train/mse"] == [(1, 0.5), (2, 0.3)]
         assert len(run["outputs"]) == 1
-        assert tracking.REPRODUCED not in run["tags"]
+        assert tags.REPRODUCED not in run["tags"]
 
-    def test_the_same_model_again_is_noted_as_reproduced(self, images: dict[str, torch.Tensor]) -> None:
+    def test_the_same_model_again_is_noted_as_reproduced(self, images: Images) -> None:
         record(images)
-        follower.replay(tracking.Store(), train())
-        follower.reconcile()
+        reconcile.carry(Store(), train())
+        reconcile.reconcile()
         (before,) = contents()
-        follower.replay(tracking.Store(), train())
-        follower.reconcile()
+        reconcile.carry(Store(), train())
+        reconcile.reconcile()
         (after,) = contents()
-        assert after["tags"].pop(tracking.REPRODUCED).startswith("bit for bit")
+        assert after["tags"].pop(tags.REPRODUCED).startswith("bit for bit, 20")
         assert after == before
 
-    def test_the_same_journal_again_proves_nothing(self, images: dict[str, torch.Tensor]) -> None:
+    @pytest.mark.parametrize("live", [True, False])
+    def test_other_code_that_gives_the_same_model_is_a_proof_and_no_new_run(self, images: Images, live: bool) -> None:
+        record(images)
+        reconcile.carry(Store(), train())
+        reconcile.reconcile()
+        record(images, code="edited")
+        if live:
+            reconcile.carry(Store(), train())
+        reconcile.reconcile()
+        reconcile.reconcile()
+        (run,) = contents()
+        assert run["tags"][tags.CODE] == lock.recorded()["train"].code
+        assert run["tags"][tags.REPRODUCED].startswith("bit for bit, 20" if live else "bit for bit, by other code")
+        assert mirror.which(Store(), read())[1] == []
+
+    @pytest.mark.parametrize("live", [True, False])
+    def test_other_code_that_gives_another_model_is_a_second_run_without_a_warning(
+        self, images: Images, live: bool
+    ) -> None:
+        record(images)
+        reconcile.carry(Store(), train())
+        reconcile.reconcile()
+        record(images, weights=1, code="edited")
+        if live:
+            reconcile.carry(Store(), train())
+        assert "warning" not in str(reconcile.reconcile())
+        first, second = contents()
+        assert first["tags"][tags.MODEL_MD5] != second["tags"][tags.MODEL_MD5]
+        assert tags.DIFFERS not in first["tags"] | second["tags"]
+
+    def test_the_same_code_that_gave_another_model_is_warned_of_from_the_record_alone(self, images: Images) -> None:
+        record(images)
+        first = reconcile.reconcile().run_id
+        record(images, weights=1)
+        warning = f"warning: another training of this state gave another model: run {first}"
+        assert str(reconcile.reconcile()).startswith(warning)
+
+    def test_a_run_of_version_1_is_taken_over(self, images: Images) -> None:
+        record(images)
+        run_id = reconcile.reconcile().run_id
+        store = Store()
+        for tag in (tags.STATE, tags.CODE):
+            store.client.delete_tag(run_id, tag)
+        store.client.set_tag(run_id, tags.TRAINING_KEY, "0" * 64)
+        assert reconcile.reconcile().run_id == run_id
+        assert len(contents()) == 1
+
+    def test_an_interrupted_run_of_version_1_is_taken_over_by_the_next_training(self, images: Images) -> None:
+        record(images)
+        reconcile.carry(Store(), train(SystemExit(137), epochs=1))
+        (run,) = contents()
+        store = Store()
+        for tag in (tags.STATE, tags.CODE):
+            store.client.delete_tag(run["id"], tag)
+        store.client.set_tag(run["id"], tags.TRAINING_KEY, "0" * 64)
+        reconcile.carry(store, train())
+        assert [(run["id"], "FINISHED")] == [(found["id"], found["status"]) for found in contents()]
+
+    def test_the_same_journal_again_proves_nothing(self, images: Images) -> None:
         record(images)
         path = train()
         text = path.read_text()
-        follower.replay(tracking.Store(), path)
+        reconcile.carry(Store(), path)
         path.write_text(text)
-        follower.replay(tracking.Store(), path)
+        reconcile.carry(Store(), path)
         (run,) = contents()
-        assert tracking.REPRODUCED not in run["tags"]
+        assert tags.REPRODUCED not in run["tags"]
 
     def test_another_model_of_the_same_state_is_a_new_run_and_both_say_so(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def cut_short(*_: object) -> None:
             raise KeyboardInterrupt
 
         record(images)
-        follower.replay(tracking.Store(), train())
-        follower.reconcile()
+        reconcile.carry(Store(), train())
+        reconcile.reconcile()
         record(images, weights=1)
-        path, store = train(), tracking.Store()
+        path, store = train(), Store()
         with monkeypatch.context() as patch:
-            patch.setattr(tracking.MlflowClient, "set_terminated", cut_short)
+            patch.setattr(MlflowClient, "set_terminated", cut_short)
             with pytest.raises(KeyboardInterrupt):
-                follower.replay(store, path)
-        follower.replay(store, path)
-        tracked = follower.reconcile()
+                reconcile.carry(store, path)
+        reconcile.carry(store, path)
+        tracked = reconcile.reconcile()
         first, second = contents()
         assert [first["status"], second["status"]] == ["FINISHED", "FINISHED"]
         assert str(tracked).startswith(f"warning: another training of this state gave another model: run {first['id']}")
-        assert first["tags"][tracking.DIFFERS] == second["id"]
-        assert second["tags"][tracking.DIFFERS] == first["id"]
-        assert first["tags"][tracking.MODEL_MD5] != second["tags"][tracking.MODEL_MD5]
+        assert first["tags"][tags.DIFFERS] == second["id"]
+        assert second["tags"][tags.DIFFERS] == first["id"]
+        assert first["tags"][tags.MODEL_MD5] != second["tags"][tags.MODEL_MD5]
         assert second["metrics"]["test/mse"] == [(1, 0.4), (2, 0.25)]
-
-
-def test_runs_are_named_by_what_they_do_otherwise_than_the_article() -> None:
-    article = lock.flatten(read_yaml(ROOT / "params.yaml", (ROOT / "params.yaml").read_text(), remedy=""))
-    named = {name: value for name, value in article.items() if not name.startswith(("evaluate", "render", "track"))}
-    assert tracking.run_name(named) == "article"
-    changed = named | {"data.name": "digits", "train.learning_rate": 0.01}
-    assert tracking.run_name(changed) == "data=digits lr=0.01"
-    assert tracking.run_name(dict(reversed(changed.items()))) == "data=digits lr=0.01"
 
 
 @pytest.mark.usefixtures("quick_export")
 class TestRegistry:
     def champion(self) -> str:
-        client = tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
-        return str(client.get_model_version_by_alias(tracking.REGISTERED, tracking.CHAMPION).run_id)
+        client = MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+        return str(client.get_model_version_by_alias(registry.REGISTERED, registry.CHAMPION).run_id)
 
     def test_only_a_better_model_of_the_same_data_becomes_champion(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ids = []
         for seed, mse in ((1, 0.3), (2, 0.4), (3, 0.2), (4, 0.1)):
             monkeypatch.setitem(EVALUATION, "test", {"mse": mse})
-            record(images if seed < 4 else {name: tensor[1:] for name, tensor in images.items()}, seed=seed)
-            ids.append(follower.reconcile().run_id)
+            record(images if seed < 4 else replace(images, train=images.train[1:]), seed=seed)
+            ids.append(reconcile.reconcile().run_id)
             assert self.champion() == ids[2 if seed > 2 else 0]
 
     def test_a_champion_whose_run_was_deleted_is_followed_by_the_next_model(
-        self, images: dict[str, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         record(images, seed=1)
-        best = follower.reconcile().run_id
+        best = reconcile.reconcile().run_id
         monkeypatch.setitem(EVALUATION, "test", {"mse": 0.5})
         record(images, seed=2)
-        worse = follower.reconcile().run_id
+        worse = reconcile.reconcile().run_id
         assert self.champion() == best
-        tracking.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}").delete_run(best)
-        follower.reconcile()
+        MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}").delete_run(best)
+        reconcile.reconcile()
         assert self.champion() == worse
 
-    def test_a_run_of_the_workspaces_state_is_found_with_what_it_lacks(self, images: dict[str, torch.Tensor]) -> None:
+    def test_a_run_of_the_workspaces_state_is_found_with_what_it_lacks(self, images: Images) -> None:
         record(images)
-        assert tracking.Store().which(read()) == (None, [])
-        follower.replay(tracking.Store(), train())
-        run, lacking = tracking.Store().which(read())
+        assert mirror.which(Store(), read()) == (None, [])
+        reconcile.carry(Store(), train())
+        run, lacking = mirror.which(Store(), read())
         assert run is not None
         assert set(lacking) == {"tags", "files", "figures", "model", "registration"}
-        follower.reconcile()
-        assert tracking.Store().which(read())[1] == []
+        reconcile.reconcile()
+        assert mirror.which(Store(), read())[1] == []

@@ -22,8 +22,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 from servers import black_hole, free_port, postgresql, serving
 
+from autoencoder.tracking import tags
+from autoencoder.tracking.client import MlflowClient
 from autoencoder.tracking import journal, view
-from autoencoder.tracking import store as tracking
 
 pytestmark = [
     pytest.mark.slow,
@@ -88,7 +89,7 @@ def complete(client: Any) -> dict[str, Any]:
 
 def test_two_workers_of_dvcs_queue_make_four_complete_runs_in_one_fresh_store(folder: Path) -> None:
     queue(folder, "local")
-    client = tracking.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     assert complete(client).keys() == RUNS.keys()
     assert [experiment.artifact_location for experiment in client.search_experiments(order_by=["name ASC"])] == [
         str(folder / "mlruns" / "0"),
@@ -98,8 +99,8 @@ def test_two_workers_of_dvcs_queue_make_four_complete_runs_in_one_fresh_store(fo
 
 def test_an_empty_store_is_rebuilt_from_git_and_dvc_alone(folder: Path) -> None:
     def metrics(store: str, *started_by: str) -> dict[str, Any]:
-        found = complete(tracking.MlflowClient(f"sqlite:///{store}"))
-        assert sorted(run.data.tags[tracking.STARTED_BY] for run in found.values()) == sorted(started_by)
+        found = complete(MlflowClient(f"sqlite:///{store}"))
+        assert sorted(run.data.tags[tags.STARTED_BY] for run in found.values()) == sorted(started_by)
         return {name: run.data.metrics for name, run in found.items()}
 
     before = metrics(f"{folder}/mlflow.db", *(f"dvc exp run local-{number}" for number in range(4)))
@@ -129,7 +130,7 @@ def test_a_clone_that_pulls_the_results_tracks_them_without_training(folder: Pat
     run("dvc", "pull", "-q", cwd=clone)
     run("autoencoder", "track", cwd=clone)
     assert run("autoencoder", "which-run", cwd=clone).returncode == 0
-    (tracked,) = complete(tracking.MlflowClient(f"sqlite:///{clone}/mlflow.db"))
+    (tracked,) = complete(MlflowClient(f"sqlite:///{clone}/mlflow.db"))
     assert tracked == "code=16 lr=0.1"
 
 
@@ -161,7 +162,7 @@ def shows(browser: webdriver.Chrome, *texts: str) -> None:
 def test_the_browser_shows_the_runs_best_first_side_by_side_and_each_with_its_figures(
     folder: Path, browser: webdriver.Chrome
 ) -> None:
-    runs = complete(tracking.MlflowClient(f"sqlite:///{folder}/mlflow.db"))
+    runs = complete(MlflowClient(f"sqlite:///{folder}/mlflow.db"))
     ranked = sorted(runs.values(), key=lambda found: found.data.metrics["test/final_mse"])
     names = [str(found.info.run_name) for found in ranked]
     with serving(["autoencoder", "ui"], folder) as url:
@@ -196,7 +197,7 @@ def test_a_teams_server_holds_four_complete_runs_of_two_workers_at_once(
     with serving(**team) as url:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         queue(folder, "team")
-        assert complete(tracking.MlflowClient(url)).keys() == RUNS.keys()
+        assert complete(MlflowClient(url)).keys() == RUNS.keys()
 
 
 def only_line(output: str) -> str:
@@ -245,7 +246,7 @@ def test_a_server_that_dies_in_the_middle_of_training_costs_one_line_and_no_trai
         assert repro.stdout
         assert any(any(following.glob("*.log")) for _ in repro.stdout), "no follower was started"
         os.killpg(repro.pid, signal.SIGSTOP)  # in the middle of training; its follower goes on
-        client = tracking.MlflowClient(url)
+        client = MlflowClient(url)
         wait_for(
             lambda: [run for run in client.search_runs(["1"]) if run.info.status == "RUNNING" and run.data.metrics]
         )
@@ -256,7 +257,7 @@ def test_a_server_that_dies_in_the_middle_of_training_costs_one_line_and_no_trai
     with serving(**team, port=port) as url:
         assert re.findall(r"Running stage '(\w+)'", run("dvc", "repro", cwd=folder).stdout) == ["track"]
         run("autoencoder", "which-run", cwd=folder)
-        assert len(complete(tracking.MlflowClient(url))) == len(RUNS) + 1
+        assert len(complete(MlflowClient(url))) == len(RUNS) + 1
 
 
 def hold_until_followed(repro: "subprocess.Popen[str]") -> None:
@@ -283,7 +284,7 @@ def test_a_training_alone_has_its_model_logged(clone: Path, tmp_path: Path) -> N
     assert training.returncode == 0
     database = folder / "mlflow.db"
     wait_for(database.exists)
-    client = tracking.MlflowClient(f"sqlite:///{database}")
+    client = MlflowClient(f"sqlite:///{database}")
 
     def logged() -> list[Any]:
         runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
@@ -309,4 +310,4 @@ def test_four_processes_make_one_fresh_store_at_once(
         place.mkdir(exist_ok=True)
     processes = [subprocess.Popen(program, cwd=place) for place in places]
     assert [process.wait(120) for process in processes] == [0, 0, 0, 0]
-    assert tracking.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_experiments()
+    assert MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_experiments()

@@ -63,8 +63,8 @@ def mirror(store: Store, state: State, exported: Callable[[], Path]) -> Tracked:
             registry.register(store, run_id, state)
         _mark_as_current(store, run_id)
         if lacking["end"]:
-            _finish(store, run)
-        return tracked(store, run)
+            _finish(store, run_id)
+        return tracked(store, run_id)
 
 
 def _begin_run(store: Store, state: State, source: Source) -> Run:
@@ -79,7 +79,9 @@ def which(store: Store, state: State) -> tuple[Tracked | None, list[str]]:
     """The run of `state`, if there is one, and what it lacks."""
     with store.errors():
         if run := find(store, state):
-            return tracked(store, run), [name for name, lacking in missing(store, run, state).items() if lacking]
+            return tracked(store, run.info.run_id), [
+                name for name, lacking in missing(store, run, state).items() if lacking
+            ]
         return None, []
 
 
@@ -92,13 +94,14 @@ def find(store: Store, state: State) -> Run | None:
     return unfinished if unfinished and not points.contradicts(store, unfinished, state.curves) else None
 
 
-def tracked(store: Store, run: Run) -> Tracked:
-    """What `track` prints of `run`."""
+def tracked(store: Store, run_id: str) -> Tracked:
+    """What `track` prints of the run."""
+    run = store.client.get_run(run_id)
     ui = without_passwords(store.uri) if store.uri.startswith("http") else "http://127.0.0.1:5000"
     experiment = run.info.experiment_id
-    link = f"{ui}/#/experiments/{experiment}/runs/{run.info.run_id}"
+    link = f"{ui}/#/experiments/{experiment}/runs/{run_id}"
     differs = run.data.tags.get(tags.DIFFERS)
-    return Tracked(run.info.run_id, str(run.info.run_name), link, view.link(ui, experiment), differs)
+    return Tracked(run_id, str(run.info.run_name), link, view.link(ui, experiment), differs)
 
 
 def missing(store: Store, run: Run, state: State) -> dict[str, dict[Any, Any]]:
@@ -209,10 +212,10 @@ def _mark_as_current(store: Store, run_id: str) -> None:
         store.client.set_tag(run_id, tag, workspace)
 
 
-def _finish(store: Store, run: Run) -> None:
+def _finish(store: Store, run_id: str) -> None:
     """Record that the training has ended well: its results are there, whatever its journal recorded."""
-    run_id = run.info.run_id
-    if tags.ERROR in store.client.get_run(run_id).data.tags:
+    run = store.client.get_run(run_id)
+    if tags.ERROR in run.data.tags:
         store.client.delete_tag(run_id, tags.ERROR)
     ended = run.info.end_time or run.info.start_time  # how long training took is not in the record
     store.client.set_terminated(run_id, "FINISHED", ended)
