@@ -62,9 +62,9 @@ def mirror(store: Store, state: State, exported: Callable[[], Path]) -> Tracked:
         if lacking["model"]:
             model.log_model(store, run_id, exported())
         _log_figures(store, run_id, state, lacking["figures"])
+        _delete_twins(store, run, state)
         with store.lock("registry"):
             registry.register(store, run_id, state)
-        _delete_twins(store, run, state)
         _mark_as_current(store, run_id)
         if lacking["end"]:
             _finish(store, run_id)
