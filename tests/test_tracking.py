@@ -368,11 +368,11 @@ class TestMirror:
         tracked = reconcile.reconcile()
         assert which_run() == (0, f"{tracked.run_id} {tracked.name!r}\n{tracked.link}\n")
         client = MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
-        client.delete_tag(tracked.run_id, tags.FILES)
+        client.delete_tag(tracked.run_id, tags.NOTE)
         client.delete_registered_model(registry.REGISTERED)
         status, said = which_run()
         assert status == 1
-        assert said.endswith("Error: the run lacks files, registration; autoencoder track\n")
+        assert said.endswith("Error: the run lacks tags, registration; autoencoder track\n")
 
     def test_an_altered_output_is_refused(self, images: Images) -> None:
         record(images)
@@ -394,6 +394,9 @@ class TestMirror:
 CHANGES = [
     "create_experiment",
     "create_run",
+    "restore_run",
+    "set_logged_model_tags",
+    "set_registered_model_tag",
     "log_batch",
     "log_inputs",
     "log_artifact",

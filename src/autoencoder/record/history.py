@@ -58,6 +58,6 @@ def _has_remote() -> bool:
     return bool(_dvc("remote", "list").stdout.strip())
 
 
-def _dvc(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+def _dvc(*arguments: str, folder: Path | None = None) -> "subprocess.CompletedProcess[bytes]":
     command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, check=False)

@@ -105,7 +105,7 @@ def _prepare(stages: dict[str, Stage], scratch: Path) -> None:
     """Write what is recorded as the pipeline and params of `scratch`, unless it has a pipeline already."""
     if not (scratch / paths.PARAMS).exists():
         (scratch / paths.PARAMS).write_bytes(git.committed(paths.PARAMS))
-    files = {paths.PARAMS: params(stages.values(), (scratch / paths.PARAMS).read_text())}
+    files = {paths.PARAMS: params(stages.values(), (scratch / paths.PARAMS).read_text(encoding="utf-8"))}
     if not (scratch / paths.PIPELINE).exists():
         described = {name: {"cmd": s.cmd, "deps": [*s.deps], "params": [*s.params]} for name, s in stages.items()}
         files[paths.PIPELINE] = {"stages": described}

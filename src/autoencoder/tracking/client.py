@@ -33,9 +33,11 @@ from mlflow.models import Model, ModelSignature  # noqa: E402
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository  # noqa: E402
 from mlflow.store.entities import PagedList  # noqa: E402
+from mlflow.store.tracking import SEARCH_MAX_RESULTS_DEFAULT  # noqa: E402
 from mlflow.types import Schema, TensorSpec  # noqa: E402
 
 __all__ = [
+    "SEARCH_MAX_RESULTS_DEFAULT",
     "Dataset",
     "DatasetInput",
     "InputTag",

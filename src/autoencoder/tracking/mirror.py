@@ -167,8 +167,7 @@ def _missing_files(run: Run, state: State, there: dict[str, str]) -> dict[str, b
     wanted = _contents(run, state)
     lacking = {name: text for name, text in wanted.items() if there.get(name) != artifacts.md5_of(text)}
     known = json.loads(run.data.tags.get(tags.FILES, "{}"))
-    grid = f"{GRID}/{paths.RECONSTRUCTIONS.stem}+"
-    left = [name for name in there if (name in known or name.startswith(grid)) and name not in wanted]
+    left = [name for name in there if (name in known or _in_grid(name)) and name not in wanted]
     return lacking | dict.fromkeys(left)
 
 
@@ -214,8 +213,12 @@ def _log_files(store: Store, run: Run, state: State, lacking: dict[str, bytes | 
         if content is None:
             artifacts.remove(store, str(run.info.artifact_uri), name)
     if lacking:
-        hashes = {name: artifacts.md5_of(content) for name, content in _contents(run, state).items()}
-        store.client.set_tag(run_id, tags.FILES, json.dumps(hashes))
+        kept = {name: artifacts.md5_of(text) for name, text in _contents(run, state).items() if not _in_grid(name)}
+        store.client.set_tag(run_id, tags.FILES, json.dumps(kept))
+
+
+def _in_grid(name: str) -> bool:
+    return name.startswith(f"{GRID}/{paths.RECONSTRUCTIONS.stem}+")
 
 
 def _grid(run: Run) -> artifacts.Contents:

@@ -68,17 +68,26 @@ def moved_by_hand(store: Store, state: State) -> list[str]:
 def _due(store: Store, state: State) -> dict[str, str]:
     """The aliases that are not where they belong, and the versions where they do."""
     there, given = _aliases(store)
-    if not (best := _best(store, state)):
+    if not (best := _best(store, state, there.get(_names(state)[0]))):
         return {}
     names = [name for name in _names(state) if not _is_by_hand(name, there, given)]
     return {name: best for name in names if {there.get(name), given.get(name)} != {best}}
 
 
-def _best(store: Store, state: State) -> str | None:
-    """The version with the lowest figure of all whose runs are there, on the images of `state`."""
-    ranked = store.search(f"dataset.digest = '{state.data_md5}'", f"metrics.`{state.champion}` ASC")
-    measured = (run for run in ranked if state.champion in run.data.metrics)
-    versions = (registered_version(store, run.info.run_id) for run in measured)
+def _best(store: Store, state: State, present: str | None) -> str | None:
+    """The version with the lowest figure of all whose runs are there, on the images of `state`.
+
+    None is worse than `state` itself, nor than the version `present` if that is one of them: MLflow ranks few quickly.
+    """
+    data, figure = f"dataset.digest = '{state.data_md5}'", f"metrics.`{state.champion}`"
+    bound = state.figures[state.champion]
+    if present:
+        run_id = str(store.client.get_model_version(REGISTERED, present).run_id)
+        there = next(store.search(f"{data} AND attributes.run_id = '{run_id}'"), None)
+        if there and registered_version(store, run_id):
+            bound = min(bound, there.data.metrics.get(state.champion, bound))
+    ranked = store.search(f"{data} AND {figure} <= {bound!r}", f"{figure} ASC")
+    versions = (registered_version(store, run.info.run_id) for run in ranked)
     return next((str(version.version) for version in versions if version), None)
 
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, chdir, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.tracking import database, server, view
-from autoencoder.tracking.client import LoggedModel, MlflowClient, MlflowException, PagedList, Run, ViewType
+from autoencoder.tracking.client import (
+    SEARCH_MAX_RESULTS_DEFAULT,
+    LoggedModel,
+    MlflowClient,
+    MlflowException,
+    PagedList,
+    Run,
+    ViewType,
+)
 
 EXPERIMENT = "autoencoder"
+FEW = 10  # runs of a page, of which the first counts
 KIND = ("mlflow.experimentKind", "custom_model_development")  # MLflow's page then shows what belongs to training
 
 
@@ -73,13 +83,14 @@ class Store:
     def search(self, condition: str, order: str | None = None, *, deleted: bool = False) -> Iterator[Run]:
         """The runs of all experiments that meet MLflow's `condition`, those that were deleted too if `deleted`."""
         kind = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+        by, most = ([order], FEW) if order else (None, SEARCH_MAX_RESULTS_DEFAULT)
+        return pages(lambda token: self.client.search_runs(self._experiments, condition, kind, most, by, token))
+
+    @cached_property
+    def _experiments(self) -> list[str]:
+        """The ids of all experiments: asking for them takes longer than a search. `experiment` may add one."""
         experiments = pages(lambda token: self.client.search_experiments(page_token=token))
-        identifiers = [experiment.experiment_id for experiment in experiments]
-        return pages(
-            lambda token: self.client.search_runs(
-                identifiers, condition, kind, order_by=[order] if order else None, page_token=token
-            )
-        )
+        return [str(experiment.experiment_id) for experiment in experiments]
 
     def run(self, run_id: str) -> Run | None:
         """The run `run_id` as it is now, or None if there is none."""
@@ -108,6 +119,7 @@ class Store:
                 beside = None if "MLFLOW_TRACKING_URI" in os.environ else (self.root / "mlruns").as_uri()
                 with made_meanwhile():
                     self.client.create_experiment(name, artifact_location=beside)
+                self.__dict__.pop("_experiments", None)
             by_name = not identifier and self.client.get_experiment_by_name(name)
             found = by_name or self.client.get_experiment(str(identifier))
             if found.lifecycle_stage != "active":
