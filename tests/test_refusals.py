@@ -26,7 +26,7 @@ def test_training_stops_at_an_infinite_loss(digits: Images) -> None:
     model = describe(digits, name="linear", code_dimensions=8).build(0)
     with torch.no_grad():
         for weight in model.parameters():
-            weight *= 1e15
+            weight.mul_(1e15)
     with pytest.raises(UserError, match="expected a finite loss, found inf in epoch 1"):
         list(Training(model, digits, settings, seed=0, device=torch.device("cpu")).run())
 

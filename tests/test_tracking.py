@@ -237,7 +237,7 @@ class TestMirror:
         (after,) = contents()
         assert after["id"] == before["id"]
         assert after["tags"]["render.examples"] == "5"
-        assert after["tags"][tags.FILES] != before["tags"][tags.FILES]
+        assert after["files"] != before["files"]
         assert after["metrics"] == before["metrics"]
 
     def test_whatever_call_is_the_last_the_next_time_completes_the_run(

@@ -23,6 +23,10 @@ from autoencoder.tracking.client import Dataset, DatasetInput, InputTag, Metric,
 from autoencoder.tracking.store import Store
 
 GRID = "images"  # the folder of artifacts that MLflow's image grid shows
+DRAWN = (
+    f"{paths.FIGURES}/",
+    f"{GRID}/{paths.RECONSTRUCTIONS.stem}+",
+)  # how names of files begin that only `track` logs
 GRID_PIXELS = 220  # of the small copy that the image grid shows: three runs fit side by side
 
 
@@ -166,8 +170,7 @@ def _missing_files(run: Run, state: State, there: dict[str, str]) -> dict[str, b
     """The content of every file that `run` lacks, by name; None for one that an earlier drawing has left in it."""
     wanted = _contents(run, state)
     lacking = {name: text for name, text in wanted.items() if there.get(name) != artifacts.md5_of(text)}
-    known = json.loads(run.data.tags.get(tags.FILES, "{}"))
-    left = [name for name in there if (name in known or _in_grid(name)) and name not in wanted]
+    left = [name for name in there if name.startswith(DRAWN) and name not in wanted]
     return lacking | dict.fromkeys(left)
 
 
@@ -212,13 +215,6 @@ def _log_files(store: Store, run: Run, state: State, lacking: dict[str, bytes | 
     for name, content in lacking.items():
         if content is None:
             artifacts.remove(store, str(run.info.artifact_uri), name)
-    if lacking:
-        kept = {name: artifacts.md5_of(text) for name, text in _contents(run, state).items() if not _in_grid(name)}
-        store.client.set_tag(run_id, tags.FILES, json.dumps(kept))
-
-
-def _in_grid(name: str) -> bool:
-    return name.startswith(f"{GRID}/{paths.RECONSTRUCTIONS.stem}+")
 
 
 def _grid(run: Run) -> artifacts.Contents:
