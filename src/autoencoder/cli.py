@@ -42,11 +42,17 @@ def track(everything: bool) -> None:
     from autoencoder.record.history import GoneError
     from autoencoder.tracking.reconcile import reconcile, reconcile_all
 
-    failed = []
+    failed, gone = [], []
     for commit, error in reconcile_all() if everything else []:
+        if isinstance(error, GoneError):
+            gone.append(commit[:7])
+            continue
         click.echo(f"{commit[:7]}: {error or 'tracked'}", err=bool(error))
-        if error and not isinstance(error, GoneError):
+        if error:
             failed.append(commit[:7])
+    if gone:
+        where = "neither in DVC's cache nor in a remote; `dvc push` where they are"
+        click.echo(f"not tracked, for their outputs are {where}: {', '.join(gone)}", err=True)
     click.echo(reconcile())
     if failed:
         raise UserError(f"{', '.join(failed)}: not tracked, for the reasons above")

@@ -62,7 +62,7 @@ def mirror(store: Store, state: State, exported: Callable[[], Path]) -> Tracked:
         points.log(store, run_id, lacking["curves"])
         if state.code_as_recorded and (lacking["code"] or str(paths.LOCK) in lacking["files"]):  # other code may draw
             runs.log_lineage(store, run_id, source)
-        _log_files(store, run, state, lacking["files"])
+        _log_files(store, run, lacking["files"])
         if lacking["model"]:
             model.log_model(store, run_id, exported())
         _log_figures(store, run_id, state, lacking["figures"])
@@ -209,7 +209,7 @@ def _latest(store: Store, run_id: str, name: str) -> tuple[int, int]:
     return max(journal.now(), moment + 1), step
 
 
-def _log_files(store: Store, run: Run, state: State, lacking: dict[str, bytes | None]) -> None:
+def _log_files(store: Store, run: Run, lacking: dict[str, bytes | None]) -> None:
     run_id = run.info.run_id
     artifacts.write(store, run_id, {name: content for name, content in lacking.items() if content is not None})
     for name, content in lacking.items():

@@ -29,6 +29,10 @@ FEW = 10  # runs of a page, of which the first counts
 KIND = ("mlflow.experimentKind", "custom_model_development")  # MLflow's page then shows what belongs to training
 
 
+class ReadOnlyError(UserError):
+    """The user may not write to the store."""
+
+
 class Store:
     """A connection to the MLflow store at `server.uri()`.
 
@@ -77,6 +81,8 @@ class Store:
             yield
         except (MlflowException, SQLAlchemyError, RequestException) as error:
             line = f"MLflow store {self.uri}: {error}".partition("\n")[0].rstrip(".")
+            if getattr(error, "error_code", None) == "PERMISSION_DENIED" or "readonly database" in line:
+                raise ReadOnlyError(f"{line}. Nothing was tracked: you may only read there") from None
             remedy = "Type `autoencoder track` when this is mended"
             raise UserError(f"{line}. Nothing is lost: the results are in the workspace. {remedy}") from None
 
