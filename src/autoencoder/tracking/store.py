@@ -88,7 +88,7 @@ class Store:
                 or status == HTTPStatus.FORBIDDEN
                 or "readonly database" in line
             ):
-                raise ReadOnlyError(f"{line}. Nothing was tracked: you may only read there") from None
+                raise ReadOnlyError(f"{line}. You may not write there, and what is lacking was not tracked") from None
             remedy = "Type `autoencoder track` when this is mended"
             raise UserError(f"{line}. Nothing is lost: the results are in the workspace. {remedy}") from None
 
