@@ -29,8 +29,8 @@ def uri() -> str:
         return given
     if any(wrong in str(root()) for wrong in ("?", "%", "\n")) or {"'", '"'} <= set(str(root())):
         raise UserError(
-            f"{str(root())!r}: expected a path without ?, %, line ends and both kinds of quotes, which MLflow cannot take "
-            "for its database; rename the folder, or set MLFLOW_TRACKING_URI"
+            f"{str(root())!r}: expected a path without ?, %, line ends and both kinds of quotes, in which MLflow can keep "
+            "its database; rename the folder, or set MLFLOW_TRACKING_URI"
         )
     return f"sqlite:///{root() / 'mlflow.db'}"
 
