@@ -69,6 +69,11 @@ def test_images_that_are_not_there_name_the_stage_that_makes_them(path: Path) ->
             "test_images": torch.zeros(2, 1, 4, 5, dtype=torch.uint8),
             "another": torch.zeros(2, dtype=torch.uint8),
         },
+        {
+            "train_images": torch.zeros(2, 1, 4, 5, dtype=torch.uint8),
+            "test_images": torch.zeros(2, 1, 4, 5, dtype=torch.uint8),
+            "test_labels": torch.zeros(3, dtype=torch.uint8),
+        },
     ],
 )
 def test_images_of_another_kind_are_refused(path: Path, tensors: dict[str, torch.Tensor]) -> None:

@@ -154,5 +154,5 @@ def test_no_stage_loads_a_pickle() -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_damaged_downloads_are_read_or_refused_in_little_memory(tmp_path: Path) -> None:
-    done = run(sys.executable, str(ROOT / "tests" / "fuzz_datasets.py"), cwd=tmp_path)
+    done = run(sys.executable, str(ROOT / "tests" / "fuzz_sources.py"), cwd=tmp_path)
     assert done.stdout.startswith("10,000 files: ")

@@ -1,47 +1,67 @@
+"""Where a set comes from: data/sets/NAME/source.yaml, mirrors that fail or lie, and what is verified and kept."""
+
 import gzip
 import hashlib
+import json
 import math
 import socket
-import struct
 import tracemalloc
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from conftest import ROOT
+from test_idx import idx
 
+from autoencoder import paths
 from autoencoder.data import sources
-from autoencoder.data.idx import read_idx, unpack
 from autoencoder.data.images import Images
 from autoencoder.errors import UserError
 
 SHAPES = {"train_images": (6, 4, 5), "train_labels": (6,), "test_images": (2, 4, 5), "test_labels": (2,)}
-ANY_SHAPE = st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple)
+NAMES = {
+    "train_images": "train-images-idx3-ubyte.gz",
+    "train_labels": "train-labels-idx1-ubyte.gz",
+    "test_images": "t10k-images-idx3-ubyte.gz",
+    "test_labels": "t10k-labels-idx1-ubyte.gz",
+}
+Source = dict[str, Any]
 
 
-def idx(shape: tuple[int, ...], values: bytes) -> bytes:
-    return bytes([0, 0, 8, len(shape)]) + b"".join(size.to_bytes(4, "big") for size in shape) + values
+def write_source(content: Source | str, name: str = "tiny") -> Path:
+    """Make data/sets/`name` with this source.yaml."""
+    path = paths.SETS / name / "source.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content))  # which is YAML
+    return path
 
 
 @pytest.fixture
 def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that holds all of a tiny MNIST, whose sizes and SHA-256 take the place of the true ones."""
+    """A folder that holds all files of a set `tiny`, in the format of MNIST; the current folder knows that set."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("no_proxy", "*")
     folder = tmp_path / "mirror"
     folder.mkdir()
-    files = {}
-    for name, shape in zip(datasets.MNIST_FILES, SHAPES.values(), strict=True):
-        content = gzip.compress(idx(shape, bytes(range(math.prod(shape)))))
-        (folder / name).write_bytes(content)
-        files[name] = (len(content), hashlib.sha256(content).hexdigest())
-    monkeypatch.setattr(datasets, "SHAPES", SHAPES)
-    monkeypatch.setattr(datasets, "MNIST_FILES", files)
-    monkeypatch.setenv("no_proxy", "*")
+    for part, name in NAMES.items():
+        (folder / name).write_bytes(gzip.compress(idx(SHAPES[part], bytes(range(math.prod(SHAPES[part]))))))
+    write_source(tiny(folder))
     return folder
+
+
+def tiny(folder: Path) -> Source:
+    """The source.yaml of the files in `folder`, with an address that nobody answers at."""
+    files = {}
+    for part, name in NAMES.items():
+        content = (folder / name).read_bytes()
+        known = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        files[part] = {"name": name, "shape": list(SHAPES[part])} | known
+    return {"addresses": ["http://127.0.0.1:1/"], "files": files}
 
 
 @pytest.fixture
@@ -59,37 +79,49 @@ def url(mirror: Path) -> Iterator[str]:
         thread.join()
 
 
-def check_tiny_mnist(tensors: dict[str, torch.Tensor]) -> None:
-    assert {name: tuple(tensor.shape) for name, tensor in tensors.items()} == {
-        "train_images": (6, 1, 4, 5),
+def check_tiny(images: Images) -> None:
+    assert {name: tuple(tensor.shape) for name, tensor in vars(images).items()} == {
+        "train": (6, 1, 4, 5),
         "train_labels": (6,),
-        "test_images": (2, 1, 4, 5),
+        "test": (2, 1, 4, 5),
         "test_labels": (2,),
     }
-    for tensor in tensors.values():
+    for tensor in vars(images).values():
         assert tensor.dtype == torch.uint8
         assert tensor.flatten().tolist() == list(range(tensor.numel()))
 
 
 def test_a_mirror_may_be_a_folder(mirror: Path) -> None:
-    check_tiny_mnist(sources.load("mnist", str(mirror)))
+    check_tiny(sources.load("tiny", str(mirror)))
 
 
 def test_a_mirror_may_be_a_folder_relative_to_the_current_one(mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(mirror.parent)
-    check_tiny_mnist(sources.load("mnist", "mirror"))
+    check_tiny(sources.load("tiny", "mirror"))
 
 
 @pytest.mark.parametrize("end", ["", "/"])
 def test_a_mirror_may_be_a_url(url: str, end: str) -> None:
-    check_tiny_mnist(sources.load("mnist", url + end))
+    check_tiny(sources.load("tiny", url + end))
 
 
 def test_the_next_mirror_is_asked_for_a_file_that_one_lacks(mirror: Path, url: str, tmp_path: Path) -> None:
-    name, *_ = datasets.MNIST_FILES
+    name = NAMES["train_images"]
     address, content = sources.fetch(name, [str(tmp_path / "nowhere"), url + "/nowhere", url], limit=4096)
     assert address == f"{url}/{name}"
     assert content == (mirror / name).read_bytes()
+
+
+def test_a_set_is_fetched_from_its_own_addresses_in_their_order(mirror: Path, url: str, tmp_path: Path) -> None:
+    source = tiny(mirror)
+    for addresses in (["http://127.0.0.1:1/", url], [str(tmp_path / "nowhere"), str(mirror)]):
+        write_source(source | {"addresses": addresses})
+        check_tiny(sources.load("tiny"))
+    write_source(source | {"addresses": [str(tmp_path / "lies"), str(mirror)]})
+    (tmp_path / "lies").mkdir()
+    (tmp_path / "lies" / NAMES["train_images"]).write_bytes(b"altered")
+    with pytest.raises(UserError, match=r"lies/train-images.*expected SHA-256"):
+        sources.load("tiny")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +135,8 @@ def test_the_next_mirror_is_asked_for_a_file_that_one_lacks(mirror: Path, url: s
 def test_without_a_network_each_address_is_named_with_its_reason(
     monkeypatch: pytest.MonkeyPatch, name: str, hosts: list[str]
 ) -> None:
+    monkeypatch.chdir(ROOT)
+
     def unreachable(address: str, timeout: float) -> None:
         assert timeout > 0
         raise OSError(f"no route for {address.partition(':')[0]}")
@@ -122,7 +156,7 @@ def test_without_a_network_each_address_is_named_with_its_reason(
     assert "data.name=digits" in message
 
 
-def test_https_is_asked_before_http(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_torchvisions_addresses_https_is_asked_before_http(monkeypatch: pytest.MonkeyPatch) -> None:
     import torchvision
 
     asked = []
@@ -131,15 +165,16 @@ def test_https_is_asked_before_http(monkeypatch: pytest.MonkeyPatch) -> None:
         asked.append((address, timeout))
         raise OSError("unreachable")
 
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", ["http://a/", "https://b/", "http://c/", "https://d/"])
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(torchvision.datasets.KMNIST, "mirrors", ["http://a/", "https://b/", "http://c/", "https://d/"])
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
     with pytest.raises(sources.NoMirrorError):
-        sources.load("mnist")
+        sources.load("kmnist")
     assert [address.rpartition("/")[0] for address, _ in asked] == ["https://b", "https://d", "http://a", "http://c"]
 
 
 def test_a_server_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets, "TIMEOUT", 0.2)
+    monkeypatch.setattr(sources, "TIMEOUT", 0.2)
     monkeypatch.setenv("no_proxy", "*")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -154,36 +189,66 @@ def test_an_address_that_is_none_is_a_mirror_that_cannot_be_reached(mirror: str)
 
 
 @pytest.mark.parametrize(
-    "damage",
-    [lambda content: content[:-1], lambda content: content[:-1] + b"!", lambda content: content + b"!"],
+    ("damage", "message"),
+    [
+        (lambda content: content[:-1], "expected SHA-256 {sha256}, found SHA-256 .* of 33 bytes; altered"),
+        (lambda content: content[:-1] + b"!", "expected SHA-256 {sha256}, found SHA-256 .* of 34 bytes; altered"),
+        (lambda content: content + b"!", "expected at most 34 bytes, found more; remove it"),
+    ],
     ids=["truncated", "altered", "oversized"],
 )
-def test_a_damaged_file_is_an_error_and_not_a_missing_mirror(mirror: Path, damage: Callable[[bytes], bytes]) -> None:
+def test_a_damaged_file_is_an_error_and_not_a_missing_mirror(
+    mirror: Path, damage: Callable[[bytes], bytes], message: str
+) -> None:
     file = mirror / "train-labels-idx1-ubyte.gz"
-    file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(UserError, match=r"train-labels.*expected 34 bytes with SHA-256 .*, found .*altered") as caught:
-        sources.load("mnist", str(mirror))
+    sound = file.read_bytes()
+    file.write_bytes(damage(sound))
+    expected = message.format(sha256=hashlib.sha256(sound).hexdigest())
+    with pytest.raises(UserError, match=f"train-labels.*: {expected}") as caught:
+        sources.load("tiny", str(mirror))
     assert not isinstance(caught.value, sources.NoMirrorError)
 
 
 def test_what_was_verified_once_is_kept_and_not_fetched_again(mirror: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept"
-    check_tiny_mnist(sources.load("mnist", str(mirror), kept))
-    assert sorted(path.name for path in (kept / "mnist").iterdir()) == sorted(path.name for path in mirror.iterdir())
-    check_tiny_mnist(sources.load("mnist", str(tmp_path / "none"), kept))
+    check_tiny(sources.load("tiny", str(mirror), kept))
+    assert sorted(path.name for path in (kept / "tiny").iterdir()) == sorted(path.name for path in mirror.iterdir())
+    check_tiny(sources.load("tiny", str(tmp_path / "none"), kept))
 
 
 def test_what_is_altered_is_not_kept(mirror: Path, tmp_path: Path) -> None:
     (mirror / "train-images-idx3-ubyte.gz").write_bytes(b"altered")
     with pytest.raises(UserError, match="expected "):
-        sources.load("mnist", str(mirror), tmp_path / "kept")
+        sources.load("tiny", str(mirror), tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 
 
-def test_a_sibling_is_verified_by_the_md5_that_torchvision_lists(mirror: Path) -> None:
+def test_the_files_of_torchvisions_sets_are_verified_by_the_md5_that_torchvision_lists(
+    mirror: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match="expected MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d, found MD5 "):
         sources.load("fashion_mnist", str(mirror))
-    sources.verify("file", b"abc", "900150983cd24fb0d6963f7d28e17f72", None)
+    sources.verify("file", b"abc", sources.Wanted("file", (3,), 3, "md5", "900150983cd24fb0d6963f7d28e17f72"))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST"), ("kmnist", "KMNIST")]
+)
+def test_the_sets_have_the_files_that_torchvision_lists(monkeypatch: pytest.MonkeyPatch, name: str, kind: str) -> None:
+    from torchvision import datasets
+
+    monkeypatch.chdir(ROOT)
+    source = sources.read_source(name)
+    if isinstance(source, sources.Addresses):
+        _, wanted = sources._listed(source)
+    else:
+        assert isinstance(source, sources.Torchvision)
+        assert source.torchvision == kind
+        _, wanted = sources._torchvision(kind)
+    assert list(wanted) == list(SHAPES)
+    assert [file.name for file in wanted.values()] == [file for file, _ in getattr(datasets, kind).resources]
+    assert [file.shape for file in wanted.values()] == [(60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,)]
 
 
 def test_an_oversized_file_is_not_read_to_its_end(tmp_path: Path) -> None:
@@ -197,65 +262,6 @@ def test_an_oversized_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     assert peak < 10 << 20
 
 
-def test_a_gzip_bomb_is_not_unpacked() -> None:
-    bomb = gzip.compress(bytes(100 << 20))
-    tracemalloc.start()
-    with pytest.raises(UserError, match="expected 1,000 bytes unpacked, found more"):
-        unpack(bomb, 1000, "file")
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 10 << 20
-
-
-@given(content=st.binary(max_size=200))
-def test_unpacking_is_the_inverse_of_packing(content: bytes) -> None:
-    assert unpack(gzip.compress(content), len(content), "file") == content
-
-
-@given(content=st.binary(min_size=1, max_size=50), data=st.data())
-def test_a_damaged_gzip_file_is_refused_or_unpacks_to_the_same(content: bytes, data: st.DataObject) -> None:
-    packed = bytearray(gzip.compress(content))
-    packed[data.draw(st.integers(0, len(packed) - 1))] ^= data.draw(st.integers(1, 255))
-    packed = packed[: data.draw(st.integers(0, len(packed)))]
-    try:
-        unpacked = unpack(bytes(packed), len(content), "file")
-    except UserError:
-        return
-    assert unpacked == content  # the damage is in the time stamp or the name
-
-
-@given(shape=ANY_SHAPE, data=st.data())
-def test_idx_is_read_as_numpy_reads_it(shape: tuple[int, ...], data: st.DataObject) -> None:
-    values = data.draw(st.binary(min_size=math.prod(shape), max_size=math.prod(shape)))
-    tensor = read_idx(idx(shape, values), shape, "file")
-    assert tensor.dtype == torch.uint8
-    assert tensor.shape == shape
-    assert tensor.numpy().tobytes() == values
-
-
-@given(shape=ANY_SHAPE, data=st.data())
-def test_idx_of_another_shape_type_or_length_is_refused(shape: tuple[int, ...], data: st.DataObject) -> None:
-    content = idx(shape, bytes(math.prod(shape)))
-    header = 4 + 4 * len(shape)
-    if data.draw(st.booleans()):
-        position = data.draw(st.integers(0, header - 1))
-        content = (
-            content[:position] + bytes([content[position] ^ data.draw(st.integers(1, 255))]) + content[position + 1 :]
-        )
-    else:
-        content = data.draw(st.sampled_from([content + b"\0", content[: data.draw(st.integers(0, len(content) - 1))]]))
-    with pytest.raises(UserError, match=r"^file: expected "):
-        read_idx(content, shape, "file")
-
-
-@given(content=st.binary(max_size=64))
-def test_any_bytes_but_the_true_ones_are_refused_with_one_line(content: bytes) -> None:
-    for attempt in (content, struct.pack(">4BI", 0, 0, 8, 1, 100) + content):
-        with pytest.raises(UserError) as caught:
-            read_idx(attempt, (100,), "file")
-        assert "\n" not in str(caught.value)
-
-
 def test_digits_are_scikit_learns_with_pixels_from_0_to_255(digits: Images) -> None:
     from sklearn.datasets import load_digits
 
@@ -267,3 +273,132 @@ def test_digits_are_scikit_learns_with_pixels_from_0_to_255(digits: Images) -> N
     assert (images.amin().item(), images.amax().item()) == (0, 255)
     assert (images.squeeze(1) / 255 * 16).round().numpy().tolist() == bunch.images.tolist()
     assert labels.tolist() == bunch.target.tolist()
+
+
+def test_digits_are_a_set_like_the_others_and_need_no_network(
+    digits: Images, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise AssertionError("an address was asked")
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    loaded = sources.load("digits", "http://127.0.0.1:1", tmp_path / "kept")
+    for name, tensor in vars(digits).items():
+        assert torch.equal(getattr(loaded, name), tensor)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_set_with_addresses_and_without_labels_has_none(mirror: Path) -> None:
+    source = tiny(mirror)
+    for part in ("train_labels", "test_labels"):
+        del source["files"][part]
+        (mirror / NAMES[part]).unlink()
+    write_source(source)
+    images = sources.load("tiny", str(mirror))
+    assert images.train.flatten().tolist() == list(range(6 * 4 * 5))
+    assert images.test.shape == (2, 1, 4, 5)
+    assert images.train_labels is images.test_labels is None
+
+
+def fault(name: str = "tiny") -> str:
+    """The one line that refuses the set before anything is fetched."""
+    with pytest.raises(UserError) as caught:
+        sources.load(name)
+    assert not isinstance(caught.value, sources.NoMirrorError)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("tini", " (did you mean 'tiny'?)"), ("zzz", "")])
+@pytest.mark.usefixtures("mirror")
+def test_an_unknown_set_is_one_line_with_the_known_ones_and_the_nearest(name: str, hint: str) -> None:
+    write_source("scikit_learn: digits", "digits")
+    expected = f"params.yaml: data.name: expected a folder of data/sets (digits, tiny), found {name!r}{hint}"
+    assert fault(name) == expected
+
+
+def edited(change: Callable[[Source], object]) -> Callable[[Source], Source]:
+    """`change` as a function that returns the source it changes."""
+
+    def edit(source: Source) -> Source:
+        change(source)
+        return source
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda _: "torchvision: MNIST\nx: 1", "unknown key 'x' (known keys: torchvision)"),
+        (lambda _: "torchvision: CIFAR10", "expected 'MNIST', 'FashionMNIST' or 'KMNIST', found 'CIFAR10'"),
+        (lambda _: "torchvision: QMNIST", "found 'QMNIST'"),  # its files have other names and another format
+        (lambda _: "scikit_learn: iris", "scikit_learn: expected 'digits', found 'iris'"),
+        (lambda _: "", "expected keys and values, found None"),
+        (lambda _: "files: [", "not readable as YAML"),
+        (lambda source: source | {"adresses": []}, "unknown key 'adresses' (did you mean 'addresses'?)"),
+        (lambda source: source | {"addresses": []}, "addresses: expected at least 1 item, found []"),
+        (lambda source: source | {"files": 3}, "files: expected keys and values, found 3"),
+        (lambda source: source | {"files": {}}, "key 'files.train_images' is missing; key 'files.test_images' is mis"),
+        (edited(lambda source: source.pop("addresses")), "key 'addresses' is missing"),
+        (edited(lambda source: source["files"].pop("test_images")), "key 'files.test_images' is missing"),
+        (
+            edited(lambda source: source["files"].update(tst_labels=source["files"].pop("test_labels"))),
+            "unknown key 'files.tst_labels' (did you mean 'test_labels'?)",
+        ),
+        (
+            edited(lambda source: source["files"]["test_labels"].update(sha25=1)),
+            "unknown key 'files.test_labels.sha25' (did you mean 'sha256'?)",
+        ),
+        (
+            edited(lambda source: source["files"]["train_images"].update(sha256="0123")),
+            "files.train_images.sha256: expected text that matches '^[0-9a-f]{64}$', found '0123'",
+        ),
+        (
+            edited(lambda source: source["files"]["train_images"].update(sha256="0" * 63 + "G")),
+            "files.train_images.sha256: expected text that matches '^[0-9a-f]{64}$', found ",
+        ),
+        (
+            edited(lambda source: source["files"]["train_images"].update(name="../train")),
+            "files.train_images.name: expected text that matches",
+        ),
+        (
+            edited(lambda source: source["files"]["train_images"].update(shape=[6, 20])),
+            "files.train_images.shape: expected at least 3 items, found [6, 20]",
+        ),
+        (
+            edited(lambda source: source["files"]["train_labels"].update(shape=[6, 1])),
+            "files.train_labels.shape: expected at most 1 item, found [6, 1]",
+        ),
+        (
+            edited(lambda source: source["files"]["train_images"].update(shape=[6, 4, 0])),
+            "files.train_images.shape.2: expected greater than or equal to 1, found 0",
+        ),
+        (
+            edited(lambda source: source["files"]["train_images"].update(bytes="many")),
+            "files.train_images.bytes: expected a valid integer, found 'many'",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_source_is_one_line_that_names_file_and_key(
+    mirror: Path, edit: Callable[[Source], Source | str], message: str
+) -> None:
+    path = write_source(edit(tiny(mirror)))
+    found = fault()
+    assert found.startswith(f"{path}: ")
+    assert message in found
+
+
+@pytest.mark.usefixtures("mirror")
+def test_a_set_without_a_source_is_one_line() -> None:
+    (paths.SETS / "tiny" / "source.yaml").unlink()
+    assert fault().startswith("data/sets/tiny/source.yaml: not found in ")
+
+
+def test_a_file_of_another_shape_than_the_source_says_is_one_line(mirror: Path) -> None:
+    source = tiny(mirror)
+    source["files"]["train_images"]["shape"] = [6, 5, 4]
+    write_source(source)
+    with pytest.raises(UserError, match=r"train-images.*: expected the IDX header .* \(uint8, 6 × 5 × 4\), found "):
+        sources.load("tiny", str(mirror))

@@ -79,12 +79,14 @@ def load_images(path: Path = paths.IMAGES) -> Images:
 
 def _check(kinds: dict[str, tuple[str | int, ...]], path: Path) -> None:
     """Raise UserError unless the tensors of these types and shapes are the images of one data set."""
-    train, test = (kinds.get(NAMES[split], ()) for split in ("train", "test"))
+    splits = {split: kinds.get(NAMES[split], ()) for split in ("train", "test")}
+    train, test = splits.values()
     if not (
         {kind[0] for kind in kinds.values()} == {"U8"}
         and kinds.keys() <= set(NAMES.values())
         and all(len(kind) == len("tnchw") and all(kind[1:]) for kind in (train, test))
         and train[2:] == test[2:]
+        and all(kinds.get(NAMES[f"{split}_labels"], kind[:2]) == kind[:2] for split, kind in splits.items())
     ):
         found = ", ".join(f"{name} {list(kind)}" for name, kind in kinds.items()) or "nothing"
         raise UserError(
