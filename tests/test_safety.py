@@ -19,7 +19,7 @@ from autoencoder.data.idx import read_idx, unpack
 from autoencoder.data.images import Images, load_images, save_images
 from autoencoder.errors import UserError
 from autoencoder.models.saved import Description, load_model, save_model
-from autoencoder.record import verify
+from autoencoder.record.differences import first_tensor
 from autoencoder.tracking import export
 from autoencoder.training import resume
 
@@ -30,7 +30,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "model": load_model,
     "optimum": load_optimum,
     "resume state": resume.read,
-    "the recorded output": lambda path: verify.first_tensor(path, path),
+    "the recorded output": lambda path: first_tensor(path, path),
     "a data set's file": lambda path: read_idx(unpack(path.read_bytes(), 12, str(path)), (4,), str(path)),
 }
 
