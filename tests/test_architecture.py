@@ -15,6 +15,7 @@ from conftest import ROOT
 from dependencies import imported, imports, module, needed, reached, sources, updated
 from ruamel.yaml import YAML
 
+from autoencoder import paths
 from autoencoder.files import md5
 
 SOURCES = sources()
@@ -315,3 +316,7 @@ def test_the_pictures_of_the_readme_are_those_of_the_recorded_run() -> None:
     assert len(shown) >= 3
     for path in shown:
         assert md5(path) == recorded[f"figures/{path.name}"], path.name
+
+
+def test_the_makefile_looks_for_the_file_that_the_stage_download_leaves() -> None:
+    assert f"OFFLINE = {paths.NO_MIRROR}\n" in (ROOT / "Makefile").read_text()
