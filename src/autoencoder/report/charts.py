@@ -83,7 +83,10 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 def whole(low: int, high: int) -> list[float]:
     """Round whole numbers from low to high, low among them."""
-    return sorted({float(low), *(tick for tick in ticks(low, high) if tick >= low and tick == round(tick))} - {0.0 if low else -1.0})
+    return sorted(
+        {float(low), *(tick for tick in ticks(low, high) if tick >= low and tick == round(tick))}
+        - {0.0 if low else -1.0}
+    )
 
 
 def svg(frame: Frame, name: str, label: str, *parts: str) -> Markup:
@@ -92,14 +95,16 @@ def svg(frame: Frame, name: str, label: str, *parts: str) -> Markup:
     return Markup(f"{head}{''.join(parts)}</svg>")  # noqa: S704
 
 
-def learning(history: Sequence[dict[str, float]], optimum: float, published: Sequence[float], label: str) -> tuple[Markup, Frame]:
+def learning(
+    history: Sequence[dict[str, float]], optimum: float, published: Sequence[float], label: str
+) -> tuple[Markup, Frame]:
     """Training and test error by epoch, the optimum, and what was published (with half a unit of its last digit)."""
     epochs = [row["epoch"] for row in history]
     top = max(max(row["train_mse"], row["test_mse"]) for row in history)
     frame = Frame((epochs[0] - 0.5, epochs[-1] + 0.5), (0, top * 1.06))
-    half = frame.down(0) - frame.down(0.005)
+    half = round(frame.down(0) - frame.down(0.005), 1)
     printed = "".join(
-        f'<rect class="band" x="{frame.across(epoch) - 7}" y="{round(frame.down(mse) - half, 1)}" width="14" height="{round(2 * half, 1)}"/>'
+        f'<rect class="band" x="{frame.across(epoch) - 7}" y="{frame.down(mse + 0.005)}" width="14" height="{2 * half}"/>'
         for epoch, mse in zip(epochs, published, strict=False)
     )
     drawing = svg(
@@ -118,7 +123,7 @@ def learning(history: Sequence[dict[str, float]], optimum: float, published: Seq
 
 
 def by_rank(optimum: Sequence[float], code: int, mse: float, equal: float, label: str) -> tuple[Markup, Frame]:
-    """The error of PCA by rank, on a logarithmic scale, with the run as a dot and a line to the rank that is as good."""
+    """The error of PCA by rank, on a logarithmic scale; the run is a dot, with a line to the rank that is as good."""
     ranks = len(optimum) - 1
     low, high = min(optimum) * 0.8, max(*optimum, mse) * 1.1
     frame = Frame((0, ranks + 0.5), (low, high), log=True)
@@ -127,7 +132,9 @@ def by_rank(optimum: Sequence[float], code: int, mse: float, equal: float, label
         frame,
         "rank",
         label,
-        frame.axes("numbers in the code", "mean squared error", whole(0, ranks), [y for y in decades if low <= y <= high]),
+        frame.axes(
+            "numbers in the code", "mean squared error", whole(0, ranks), [y for y in decades if low <= y <= high]
+        ),
         frame.line(enumerate(optimum), "second"),
         frame.line([(code, mse), (equal, mse), (equal, low)], "limit"),
         frame.line([(code, mse), (code, optimum[code])], "limit"),
@@ -177,7 +184,8 @@ def scatter(points: Points, names: Points, labels: Sequence[str], label: str) ->
     points = list(points)
     sizes = (WIDTH - LEFT - RIGHT, MAP - TOP - BOTTOM)
     unit = max(2.1 * abs(value) / size for point in points for value, size in zip(point, sizes, strict=True))
-    frame = Frame(*((-unit * size / 2, unit * size / 2) for size in sizes), height=MAP)  # one scale for both axes
+    x, y = (unit * size / 2 for size in sizes)  # one scale for both axes
+    frame = Frame((-x, x), (-y, y), height=MAP)
     texts = "".join(frame.text(x, y, name, "class") for (x, y), name in zip(names, labels, strict=True))
     drawing = svg(
         frame,

@@ -23,7 +23,7 @@ BRIGHT = 128  # pixels from here on are a stroke
 
 def scale(images: UInt8[ndarray, "n input"]) -> Matrix:
     """Pixels in 0…255 as inputs in [-1, 1]."""
-    return images * (2 / 255) - 1
+    return images.astype(np.float64) * (2 / 255) - 1
 
 
 def spread(n: int, count: int) -> Int64[ndarray, " chosen"]:

@@ -27,7 +27,10 @@ def signed(values: Float64[ndarray, "height width"], limit: float) -> str:
     strength = np.abs(np.arange(255) - 127) * 2
     colours = b"".join(bytes(NEGATIVE if n < 127 else POSITIVE) for n in range(255))  # noqa: PLR2004
     return _address(
-        level.astype(np.uint8), values.shape[1], INDEXED, _chunk(b"PLTE", colours) + _chunk(b"tRNS", bytes(strength.tolist()))
+        level.astype(np.uint8),
+        values.shape[1],
+        INDEXED,
+        _chunk(b"PLTE", colours) + _chunk(b"tRNS", bytes(strength.tolist())),
     )
 
 

@@ -1,6 +1,5 @@
 """All that the page is made of: the files of one run, read with numpy alone."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +8,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 from numpy import ndarray
-from safetensors import SafetensorError, safe_open
 
-from autoencoder import paths, records
+from autoencoder import paths
+from autoencoder.data import tensors
 from autoencoder.errors import UserError
+from autoencoder.files import read_csv, read_json, sha256
 
 
 @dataclass(frozen=True)
@@ -47,40 +47,39 @@ class Run:
 
 def load(recipe: dict[str, dict[str, Any]]) -> Run:
     """The run of the workspace. Raises UserError if one of its files is missing or damaged."""
-    weights, metadata = _tensors(paths.MODEL)
-    images, _ = _tensors(paths.IMAGES, ("test_images", "test_labels"))
-    optimum, _ = _tensors(paths.OPTIMUM, ("axes", "test_mse"))
+    weights, metadata = _read(paths.MODEL, "dvc repro train")
+    images, _ = _read(paths.IMAGES, "dvc repro download", "test_images", "test_labels")
+    optimum, _ = _read(paths.OPTIMUM, "dvc repro pca", "axes", "test_mse")
     description = json.loads(metadata.get("autoencoder", "{}"))
     shape = tuple(description.get("image_shape", ()))
     if images["test_images"].shape[1:] != shape:
-        raise UserError(f"{paths.MODEL}: expected a model of {images['test_images'].shape[1:]}, found {shape}; dvc repro")
+        raise UserError(
+            f"{paths.MODEL}: expected a model of {images['test_images'].shape[1:]}, found {shape}; dvc repro"
+        )
     return Run(
         recipe=recipe,
         model=description["model"],
         image_shape=shape,
         weights=weights,
-        sha256=hashlib.sha256(paths.MODEL.read_bytes()).hexdigest(),
+        sha256=sha256(paths.MODEL),
         train_images=_length(paths.IMAGES, "train_images"),
         test=images["test_images"].reshape(len(images["test_images"]), -1),
         labels=images.get("test_labels"),
         axes=optimum["axes"],
         optimum=optimum["test_mse"],
-        evaluation=records.read_json(paths.EVALUATION),
-        history=records.read_csv(paths.TRAINING),
-        angles=records.read_csv(paths.ANGLES),
+        evaluation=read_json(paths.EVALUATION),
+        history=read_csv(paths.TRAINING),
+        angles=read_csv(paths.ANGLES),
     )
 
 
-def _tensors(path: Path, names: tuple[str, ...] = ()) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+def _read(path: Path, remedy: str, *names: str) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
     """The tensors `names` that are in the file, or all of them, and its metadata."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            there = [name for name in sorted(file.keys()) if not names or name in names]
-            return {name: file.get_tensor(name) for name in there}, file.metadata() or {}
-    except (FileNotFoundError, SafetensorError, OSError) as error:
-        raise UserError(f"{path}: expected a safetensors file, found {error}; dvc repro") from None
+    with tensors.opened(path, remedy, "numpy") as file:
+        present = [name for name in sorted(file.keys()) if not names or name in names]
+        return {name: file.get_tensor(name) for name in present}, file.metadata() or {}
 
 
 def _length(path: Path, name: str) -> int:
-    with safe_open(path, framework="numpy") as file:
+    with tensors.opened(path, "dvc repro download", "numpy") as file:
         return int(file.get_slice(name).get_shape()[0])
