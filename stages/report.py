@@ -1,10 +1,11 @@
 """models/*.safetensors, metrics/* and test images → report.html."""
 
 import os
+from typing import Any
 
 import click
 
-# The profile of `numerics`, for numpy alone: set before numpy is imported, and without torch, which the page can do without.
+# The profile of `numerics` for numpy alone, set before numpy is imported. The page needs no torch.
 PINNED = {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -17,7 +18,7 @@ def report() -> None:
     from autoencoder.report import page, run
 
     settings = params.load()
-    recipe = {
+    recipe: dict[str, Any] = {
         "seed": settings.seed,
         "data": settings.data.model_dump(),
         "model": settings.model.model_dump(),

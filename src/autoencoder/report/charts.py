@@ -83,10 +83,8 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 def whole(low: int, high: int) -> list[float]:
     """Round whole numbers from low to high, low among them."""
-    return sorted(
-        {float(low), *(tick for tick in ticks(low, high) if tick >= low and tick == round(tick))}
-        - {0.0 if low else -1.0}
-    )
+    step = ticks(0, max(5, high))[1]
+    return sorted({float(low), *(tick for tick in ticks(0, high or 1) if low < tick <= high and step >= 1)})
 
 
 def svg(frame: Frame, name: str, label: str, *parts: str) -> Markup:
@@ -103,10 +101,8 @@ def learning(
     top = max(max(row["train_mse"], row["test_mse"]) for row in history)
     frame = Frame((epochs[0] - 0.5, epochs[-1] + 0.5), (0, top * 1.06))
     half = round(frame.down(0) - frame.down(0.005), 1)
-    printed = "".join(
-        f'<rect class="band" x="{frame.across(epoch) - 7}" y="{frame.down(mse + 0.005)}" width="14" height="{2 * half}"/>'
-        for epoch, mse in zip(epochs, published, strict=False)
-    )
+    places = [(frame.across(epoch) - 7, frame.down(mse + 0.005)) for epoch, mse in zip(epochs, published, strict=False)]
+    printed = "".join(f'<rect class="band" x="{x}" y="{y}" width="14" height="{2 * half}"/>' for x, y in places)
     drawing = svg(
         frame,
         "learning",
@@ -125,7 +121,7 @@ def learning(
 def by_rank(optimum: Sequence[float], code: int, mse: float, equal: float, label: str) -> tuple[Markup, Frame]:
     """The error of PCA by rank, on a logarithmic scale; the run is a dot, with a line to the rank that is as good."""
     ranks = len(optimum) - 1
-    low, high = min(optimum) * 0.8, max(*optimum, mse) * 1.1
+    low, high = max(min(optimum), mse / 50) * 0.8, max(*optimum, mse) * 1.1
     frame = Frame((0, ranks + 0.5), (low, high), log=True)
     decades = [digit * 10.0**power for power in range(-9, 3) for digit in (1, 2, 5)]
     drawing = svg(
@@ -135,7 +131,7 @@ def by_rank(optimum: Sequence[float], code: int, mse: float, equal: float, label
         frame.axes(
             "numbers in the code", "mean squared error", whole(0, ranks), [y for y in decades if low <= y <= high]
         ),
-        frame.line(enumerate(optimum), "second"),
+        frame.line([(rank, error) for rank, error in enumerate(optimum) if error >= low], "second"),
         frame.line([(code, mse), (equal, mse), (equal, low)], "limit"),
         frame.line([(code, mse), (code, optimum[code])], "limit"),
         frame.dots([(code, mse)], "run"),

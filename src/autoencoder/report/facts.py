@@ -19,7 +19,7 @@ MODEL = Path(__file__).parent / "../models/linear.py"
 
 EXAMPLES = 10  # pictures that are there without JavaScript
 STRIP = 8  # numbers of the code whose pictures are there without JavaScript
-RANKS = 64  # of the principal axes, these or twice the code's length travel with the page
+RANKS = 64  # principal axes that travel with the page
 BINS = 40
 THINGS = {"mnist": "digit", "digits": "digit", "kmnist": "character", "fashion_mnist": "garment"}
 
@@ -53,7 +53,9 @@ class Facts:
         self.map_labels = None if run.labels is None else run.labels[mapped]
         channels, *size = run.image_shape
         self.strokes = findings.strokes(run.test[mapped].reshape(-1, *size)) if channels == 1 else None
-        self.ranks = min(max(RANKS, 2 * run.code_dimensions), run.test.shape[1])
+        self.sliders = min(run.code_dimensions, findings.SLIDERS)
+        self.ranks = min(RANKS, run.test.shape[1])
+        self.drawn_ranks = min(max(RANKS, 2 * run.code_dimensions), run.test.shape[1])
         self.equal_rank = findings.equal_rank(run.optimum, run.evaluation["test"]["mse"])
         found = {
             "data.name": run.recipe["data"]["name"],
@@ -83,7 +85,8 @@ class Facts:
             },
             "percentiles": _short(findings.percentiles(self.errors)),
             "limits": _short(np.abs(self.codes).max(0), 2),
-            "principal": self._principal(),
+            "sliders": self.sliders,
+            "principal": self._principal(precision),
             "pca": {
                 "axes": _tensor(run.axes[:, : self.ranks].T, "float16"),
                 "mse": _short(run.optimum[: self.ranks + 1]),
@@ -95,13 +98,13 @@ class Facts:
             "frames": {name: frame.data() for name, (_, frame) in self.framed().items()},
         }
 
-    def _principal(self) -> dict[str, Any] | None:
+    def _principal(self, precision: str) -> dict[str, Any] | None:
         if not self.principal:
             return None
         limits = np.abs(self.codes @ self.principal.to.T).max(0)
         return {
-            "to": _tensor(self.principal.to, "float32"),
-            "back": _tensor(self.principal.back, "float32"),
+            "to": _tensor(self.principal.to, precision),
+            "back": _tensor(self.principal.back, precision),
             "limits": _short(limits, 2),
         }
 
@@ -134,11 +137,11 @@ class Facts:
                 f"the optimum is {optimum:.4f}",
             ),
             "rank": charts.by_rank(
-                run.optimum[: self.ranks + 1].tolist(),
+                run.optimum[: self.drawn_ranks + 1].tolist(),
                 run.code_dimensions,
                 mse,
                 self.equal_rank,
-                f"Error of PCA by rank: this run's, with {run.code_dimensions} numbers, is that of rank {self.equal_rank:.1f}",
+                f"Error of PCA by rank: that of this run is the error of rank {self.equal_rank:.1f}",
             ),
         }
         if self.map:
@@ -191,7 +194,7 @@ class Facts:
             "mapped": len(self.codes),
             "shown": len(self.shown),
             "classes": None if run.labels is None else sorted(set(run.labels[self.shown].tolist())),
-            "sliders": min(run.code_dimensions, findings.SLIDERS),
+            "sliders": self.sliders,
             "ranks": self.ranks,
             "recipe": run.recipe,
             "lengths": self._lengths(),

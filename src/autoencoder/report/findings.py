@@ -10,9 +10,6 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 from numpy import ndarray
 
-from autoencoder.report import network
-from autoencoder.report.run import Run
-
 Matrix = Float64[ndarray, "rows columns"]
 
 SHOWN = 100  # test images that travel with the page
@@ -23,7 +20,8 @@ BRIGHT = 128  # pixels from here on are a stroke
 
 def scale(images: UInt8[ndarray, "n input"]) -> Matrix:
     """Pixels in 0…255 as inputs in [-1, 1]."""
-    return images.astype(np.float64) * (2 / 255) - 1
+    x: Matrix = images.astype(np.float64) * (2 / 255) - 1
+    return x
 
 
 def spread(n: int, count: int) -> Int64[ndarray, " chosen"]:
@@ -35,7 +33,8 @@ def spread(n: int, count: int) -> Int64[ndarray, " chosen"]:
 def errors(x: Matrix, reconstruction: Matrix) -> Float64[ndarray, " n"]:
     """Per image, the mean over its pixels of the squared error."""
     pixels = x.shape[1]
-    return (x - reconstruction) ** 2 @ np.full(pixels, 1 / pixels)
+    means: Float64[ndarray, " n"] = (x - reconstruction) ** 2 @ np.full(pixels, 1 / pixels)
+    return means
 
 
 def percentiles(values: Float64[ndarray, " n"]) -> Float64[ndarray, "101"]:
@@ -64,7 +63,7 @@ class Principal:
 
 def principal_order(encoder: Matrix, decoder: Matrix, x: Matrix, count: int) -> Principal:
     """The order in which code numbers are uncorrelated, add orthonormal pictures, and the first carries most energy."""
-    q, t = np.linalg.qr(decoder)
+    _, t = np.linalg.qr(decoder)
     codes = x @ encoder.T @ t.T
     _, vectors = np.linalg.eigh(codes.T @ codes)
     rotation = _signed(vectors[:, ::-1])
@@ -73,7 +72,7 @@ def principal_order(encoder: Matrix, decoder: Matrix, x: Matrix, count: int) -> 
 
 @dataclass(frozen=True)
 class Map:
-    """Codes on the plane of their two leading principal axes: code ≈ centre + point @ axes. `share` of variance is in it."""
+    """Codes on their two leading principal axes: code ≈ centre + point @ axes, with this `share` of the variance."""
 
     points: Matrix
     centre: Float64[ndarray, " code"]
@@ -92,7 +91,7 @@ def map_of(codes: Matrix) -> Map:
 
 
 def strokes(images: UInt8[ndarray, "n height width"]) -> dict[str, Any] | None:
-    """How large the strokes of these images are and where they lie, or None if they are no bright strokes on dark ground.
+    """How large these images' strokes are and where they lie, or None if they are no bright strokes on dark ground.
 
     `size` is the median of the longer side of their bounding boxes in pixels, `centre` the mean centre of mass (x, y).
     """

@@ -6,12 +6,15 @@ import numpy as np
 from jaxtyping import Float32, Float64
 from numpy import ndarray
 
+from autoencoder.errors import UserError
+
 Layers = list[dict[str, Any]]
 
 
 def layers(model: str, weights: dict[str, Float32[ndarray, "..."]]) -> tuple[Layers, Layers]:
     """The encoder's and the decoder's layers: what each does (`kind`), and with which weights."""
-    assert model == "linear", model
+    if model != "linear":
+        raise UserError(f"model.name: expected linear, the only model that report.html computes yet, found {model}")
     encoder, decoder = weights["encoder.linear.weight"], weights["decoder.linear.weight"]
     return [{"kind": "linear", "weight": encoder}], [{"kind": "linear", "weight": decoder}]
 

@@ -241,11 +241,11 @@ function showTry() {
   mark("histogram", mse);
 }
 
-// The picture with normal noise, a fifth of the scale strong.
+// The picture with normal noise, a fifth of the scale strong. It is not cut at black and white, though it is drawn so.
 function noisy(x) {
   const [low, high] = page.range;
   const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-  return x.map((value) => Math.min(high, Math.max(low, value + ((high - low) / 5) * normal())));
+  return x.map((value) => value + ((high - low) / 5) * normal());
 }
 
 // The picture with a rectangle of half its height and width as dark as can be.
@@ -395,7 +395,7 @@ function theCode() {
   const ordered = () => Boolean(asWritten?.checked);
   // The numbers that the sliders show for a code, and what is added to the code for one more of number i.
   const coordinates = (z) => (ordered() ? linear(z, { weight: principal.to }) : z);
-  const count = Math.min(page.limits.length, page.principal ? page.principal.limits.length : 32);
+  const count = page.sliders;
   const direction = (i) => Float32Array.from(page.limits, (_, j) => (ordered() ? principal.back[j * count + i] : Number(i === j)));
 
   function draw() {

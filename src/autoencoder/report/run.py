@@ -19,10 +19,10 @@ from autoencoder.files import read_csv, read_json, sha256
 class Run:
     """One run's record.
 
-    `recipe` holds the sections of params.yaml that led to it, `model` the name of the model, `image_shape` is (channels,
-    height, width), `test` are the test images, one row each, and `labels` their classes, where there are any. `axes` and
-    `optimum` are the principal axes and the test error at every rank. `evaluation`, `history` and `angles` are the
-    contents of metrics/.
+    `recipe` holds the sections of params.yaml that led to it, `model` the name of the model, `image_shape` is
+    (channels, height, width), `test` are the test images, one row each, and `labels` their classes, where there are
+    any. `axes` and `optimum` are the principal axes and the test error at every rank. `evaluation`, `history` and
+    `angles` are the contents of metrics/.
     """
 
     recipe: dict[str, dict[str, Any]]

@@ -21,9 +21,8 @@ def script(source: str, *names: str) -> Markup:
     """The top-level functions `names` of a script's source, with the comments above them."""
     segments = []
     for name in names:
-        match = re.search(rf"^(?://[^\n]*\n)*function {name}\(.*?^}}$", source, re.MULTILINE | re.DOTALL)
-        assert match, name
-        segments.append(match[0])
+        (segment,) = re.findall(rf"^(?://[^\n]*\n)*function {name}\(.*?^}}$", source, re.MULTILINE | re.DOTALL)
+        segments.append(segment)
     return _marked("\n\n".join(segments), JavascriptLexer())
 
 
