@@ -189,7 +189,6 @@ def test_what_does_not_apply_is_not_there(run: Run, absent: list[str]) -> None:
     text = html[: html.index('<script type="application/json"')]
     for part in absent:
         assert part not in text
-        assert part not in ("as the article printed it",) or "published" not in text
 
 
 def test_template_and_script_know_no_size_of_the_articles_run() -> None:
@@ -203,7 +202,7 @@ def test_the_script_has_at_most_seven_hundred_lines() -> None:
 
 
 def test_a_model_that_the_page_cannot_compute_is_one_clear_line() -> None:
-    with pytest.raises(UserError, match="expected linear.*found strange"):
+    with pytest.raises(UserError, match=r"expected linear.*found strange"):
         network.layers("strange", {})
 
 
@@ -275,7 +274,12 @@ def test_a_signed_picture_is_transparent_at_zero_and_tells_the_signs_apart() -> 
 
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
-    [(0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]), (0, 0.27, [0, 0.1, 0.2]), (-7, 7, [-5, 0, 5]), (3, 3.4, [3, 3.1, 3.2, 3.3, 3.4])],
+    [
+        (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (0, 0.27, [0, 0.1, 0.2]),
+        (-7, 7, [-5, 0, 5]),
+        (3, 3.4, [3, 3.1, 3.2, 3.3, 3.4]),
+    ],
 )
 def test_ticks_are_round_numbers(low: float, high: float, expected: list[float]) -> None:
     assert charts.ticks(low, high) == pytest.approx(expected)

@@ -19,7 +19,7 @@ MODEL = Path(__file__).parent / "../models/linear.py"
 
 EXAMPLES = 10  # pictures that are there without JavaScript
 STRIP = 8  # numbers of the code whose pictures are there without JavaScript
-RANKS = 64  # principal axes that travel with the page
+RANKS = 56  # principal axes that travel with the page
 BINS = 40
 THINGS = {"mnist": "digit", "digits": "digit", "kmnist": "character", "fashion_mnist": "garment"}
 

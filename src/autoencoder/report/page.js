@@ -168,6 +168,7 @@ function start() {
   for (const layer of [...page.encoder, ...page.decoder]) layer.weight = numbers(layer.weight);
   page.test.images = numbers(page.test.images);
   for (const element of document.querySelectorAll(".live")) element.hidden = false;
+  for (const element of document.querySelectorAll(".still")) element.hidden = true;
   followLinks();
   tryIt();
   howItLearned();
