@@ -306,17 +306,17 @@ function drawing(drawn) {
 }
 
 // A drawing as the pictures of the data set are: its longer side as long as theirs, its centre of mass where theirs is.
-// Each pixel of the pad is a grain of ink. It falls into the pixel of the picture that lies below it.
+// Each pixel of the pad is a grain of ink. It falls between four pixels of the picture, and most of it on the nearest.
 function prepared({ data, width, height }) {
-  const ink = (i) => data[4 * i + 3] / 255;
+  const ink = (x, y) => data[4 * (y * width + x) + 3] / 255;
   let [left, right, top, bottom, mass, massX, massY] = [width, 0, height, 0, 0, 0, 0];
-  for (let y = 0, i = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, i++) {
-      if (!ink(i)) continue;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (!ink(x, y)) continue;
       [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x + 1), Math.min(top, y), Math.max(bottom, y + 1)];
-      mass += ink(i);
-      massX += ink(i) * (x + 0.5);
-      massY += ink(i) * (y + 0.5);
+      mass += ink(x, y);
+      massX += ink(x, y) * x;
+      massY += ink(x, y) * y;
     }
   }
   const side = Math.max(right - left, bottom - top, width / 4); // a dot stays a dot
@@ -324,14 +324,23 @@ function prepared({ data, width, height }) {
   const [centreX, centreY] = page.strokes.centre;
   const pixels = new Float32Array(page.image.width * page.image.height);
   for (let y = top; y < bottom; y++) {
-    const row = Math.floor((y + 0.5 - massY / mass) * shrink + centreY);
+    const row = (y - massY / mass) * shrink + centreY - 0.5;
     for (let x = left; x < right; x++) {
-      const column = Math.floor((x + 0.5 - massX / mass) * shrink + centreX);
-      const inside = row >= 0 && row < page.image.height && column >= 0 && column < page.image.width;
-      if (inside) pixels[row * page.image.width + column] += ink(y * width + x) * shrink ** 2;
+      if (ink(x, y)) drop(pixels, (x - massX / mass) * shrink + centreX - 0.5, row, ink(x, y) * shrink ** 2);
     }
   }
   return scaled(pixels.map((value) => 255 * Math.min(1, value)));
+}
+
+// Let an amount of ink fall on a place between four pixels.
+function drop(pixels, x, y, amount) {
+  for (const row of [Math.floor(y), Math.floor(y) + 1]) {
+    for (const column of [Math.floor(x), Math.floor(x) + 1]) {
+      const inside = row >= 0 && row < page.image.height && column >= 0 && column < page.image.width;
+      const share = (1 - Math.abs(x - column)) * (1 - Math.abs(y - row));
+      if (inside) pixels[row * page.image.width + column] += amount * share;
+    }
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------- how it learned
