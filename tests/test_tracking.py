@@ -200,7 +200,8 @@ class TestMirror:
         assert run["datasets"] == [("digits", md5(paths.IMAGES))]
         shown = f"images/reconstructions+step+0+moment+{uuid.UUID(md5(paths.RECONSTRUCTIONS))}"
         assert run["files"] == [
-            "dvc.lock", "figures/reconstructions.png", f"{shown}+compressed.webp", f"{shown}.png", "params.yaml", "report.html",
+            "dvc.lock", "figures/reconstructions.png", f"{shown}+compressed.webp", f"{shown}.png", "params.yaml",
+            "report.html",
         ]  # fmt: skip
         assert [(run["outputs"], status) for _, status in run["models"]] == [([run["models"][0][0]], "READY")]
         assert run["model params"] == [run["params"]]

@@ -168,7 +168,7 @@ def histogram(counts: Sequence[int], low: float, high: float, label: str) -> tup
         frame,
         "histogram",
         label,
-        frame.axes("mean squared error of an image", "test pictures", ticks(low, high), ticks(0, max(counts), 3)),
+        frame.axes("mean squared error of a picture", "test pictures", ticks(low, high), ticks(0, max(counts), 3)),
         f'<path class="area" d="M{frame.across(low)} {frame.down(0)}{steps}H{frame.across(high)}V{frame.down(0)}z"/>',
         '<path class="marker"/>',
     )

@@ -246,6 +246,6 @@ class Facts:
     def _strip(self, columns: Float64[ndarray, "input columns"]) -> str:
         tiles = columns.T.reshape(columns.shape[1], -1, self.run.image_shape[-1])
         tiles = tiles / np.abs(tiles).max((1, 2), keepdims=True)
-        padded = np.pad(tiles, ((0, STRIP - len(tiles)), (0, 0), (0, 1)))  # a gap after each, and nothing after the last
+        padded = np.pad(tiles, ((0, STRIP - len(tiles)), (0, 0), (0, 1)))  # a gap after each
         strip = np.concatenate(list(padded), 1)
         return pictures.signed(strip[:, :-1], 1.0)
