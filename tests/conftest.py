@@ -57,8 +57,6 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: this tree, no results, and a params.yaml for seconds: digits, two epochs."""
     for name in ("src", "stages", "dvc.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "sets").symlink_to(ROOT / "data" / "sets")
     (tmp_path / "params.yaml").write_text(small((ROOT / "params.yaml").read_text()))
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -22,7 +22,7 @@ from autoencoder.files import read_csv, read_json
 from autoencoder.tracking import journal
 
 STAGES: click.Group = runpy.run_path(str(ROOT / "stages" / "__main__.py"))["main"]
-RECORDING = ("download", "pca", "train", "evaluate", "render")  # all but track, which writes to MLflow
+RECORDING = ("download", "pca", "train", "evaluate", "render", "report")  # all but track, which writes to MLflow
 OUTPUTS = ("data", "models", "metrics", "figures")
 
 
@@ -51,8 +51,8 @@ def fail(stage: str) -> str:
 
 def contents() -> dict[str, bytes]:
     """All files of the output folders, hidden ones too."""
-    paths = (path for folder in OUTPUTS for path in Path(folder).rglob("*") if path.is_file())
-    return {str(path): path.read_bytes() for path in paths}
+    files = [*(path for folder in OUTPUTS for path in Path(folder).rglob("*")), paths.REPORT]
+    return {str(path): path.read_bytes() for path in files if path.is_file()}
 
 
 def edit(old: str, new: str) -> None:
@@ -79,6 +79,7 @@ def done(workspace: Path, results: Path, printed: dict[str, str]) -> None:
         for folder in OUTPUTS:
             if Path(folder).exists():
                 shutil.copytree(folder, results / folder)
+        shutil.copy(paths.REPORT, results)
     shutil.copytree(results, workspace, dirs_exist_ok=True)
 
 
@@ -284,7 +285,7 @@ def test_a_stage_is_a_program_that_fails_with_status_1_and_one_line() -> None:
 def test_the_stages_are_listed_in_the_order_in_which_they_run() -> None:
     help_text = CliRunner().invoke(STAGES, ["--help"]).output
     names = [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()]
-    assert names == ["download", "pca", "train", "evaluate", "render", "track"]
+    assert names == ["download", "pca", "train", "evaluate", "render", "report", "track"]
 
 
 def test_the_images_are_a_dict_of_uint8_tensors_on_disk() -> None:
