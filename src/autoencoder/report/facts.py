@@ -34,6 +34,25 @@ def _short(values: Any, digits: int = 6) -> list[float]:
     return [float(f"{value:.{digits}g}") for value in values]
 
 
+def _lengths(run: Run) -> list[dict[str, Any]]:
+    """The least error of some code lengths, among them the run's."""
+    code = run.code_dimensions
+    lengths = {2**power for power in range(1, 9)} | {code}
+    return [{"code": k, "optimum": float(run.optimum[k])} for k in sorted(lengths) if k < len(run.optimum) - 1]
+
+
+def _pixels(x: Float64[ndarray, " input"], shape: tuple[int, int, int]) -> UInt8[ndarray, "channels height width"]:
+    return np.rint(np.clip((x + 1) / 2, 0, 1) * 255).astype(np.uint8).reshape(shape)
+
+
+def _strip(columns: Float64[ndarray, "input columns"], width: int) -> str:
+    tiles = columns.T.reshape(columns.shape[1], -1, width)
+    tiles = tiles / np.abs(tiles).max((1, 2), keepdims=True)
+    padded = np.pad(tiles, ((0, STRIP - len(tiles)), (0, 0), (0, 1)))  # a gap after each
+    strip = np.concatenate(list(padded), 1)
+    return pictures.signed(strip[:, :-1], 1.0)
+
+
 class Facts:
     """What is computed once of a run: for the template as `context`, for the script as `payload`."""
 
@@ -197,21 +216,13 @@ class Facts:
             "sliders": self.sliders,
             "ranks": self.ranks,
             "recipe": run.recipe,
-            "lengths": self._lengths(),
+            "lengths": _lengths(run),
             "strip_width": STRIP * (width + 1) - 1,
             "strip_height": height * channels,
             "sha256": run.sha256,
             "python_source": source.python(MODEL.read_text(encoding="utf-8"), "Encoder", "Decoder"),
             "script_source": source.script(SCRIPT.read_text(encoding="utf-8"), "linear", "encode", "decode"),
         }
-
-    def _lengths(self) -> list[dict[str, Any]]:
-        """The least error of some code lengths, among them the run's."""
-        code = self.run.code_dimensions
-        lengths = {2**power for power in range(1, 9)} | {code}
-        return [
-            {"code": k, "optimum": float(self.run.optimum[k])} for k in sorted(lengths) if k < len(self.run.optimum) - 1
-        ]
 
     def _examples(self) -> list[dict[str, Any]]:
         """Some of the shown test images, one of each class where there are classes, with what came back."""
@@ -226,26 +237,17 @@ class Facts:
                 "number": int(self.shown[place]),
                 "label": None if run.labels is None else int(run.labels[self.shown[place]]),
                 "image": pictures.image(run.test[self.shown[place]].reshape(run.image_shape)),
-                "rebuilt": pictures.image(self._pixels(self.rebuilt[place])),
+                "rebuilt": pictures.image(_pixels(self.rebuilt[place], run.image_shape)),
                 "error": float(self.errors[self.shown[place]]),
             }
             for place in places[:EXAMPLES]
         ]
-
-    def _pixels(self, x: Float64[ndarray, " input"]) -> UInt8[ndarray, "channels height width"]:
-        return np.rint(np.clip((x + 1) / 2, 0, 1) * 255).astype(np.uint8).reshape(self.run.image_shape)
 
     def _strips(self) -> dict[str, str]:
         """What the first numbers of the code add to the picture, side by side: as learned, and in principal order."""
         if not (self.linear and self.principal):
             return {}
         decoder = self.decoder[0]["weight"].astype(np.float64)
+        width = self.run.image_shape[-1]
         learned, ordered = decoder[:, :STRIP], (decoder @ self.principal.back)[:, :STRIP]
-        return {"learned": self._strip(learned), "ordered": self._strip(ordered)}
-
-    def _strip(self, columns: Float64[ndarray, "input columns"]) -> str:
-        tiles = columns.T.reshape(columns.shape[1], -1, self.run.image_shape[-1])
-        tiles = tiles / np.abs(tiles).max((1, 2), keepdims=True)
-        padded = np.pad(tiles, ((0, STRIP - len(tiles)), (0, 0), (0, 1)))  # a gap after each
-        strip = np.concatenate(list(padded), 1)
-        return pictures.signed(strip[:, :-1], 1.0)
+        return {"learned": _strip(learned, width), "ordered": _strip(ordered, width)}

@@ -8,7 +8,9 @@ const page = JSON.parse(document.getElementById("data")?.textContent ?? "null");
 
 // A tensor of the data as an array of numbers, row after row.
 function numbers({ type, base64 }) {
-  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
   if (type === "uint8") return bytes;
   if (type === "float32") return new Float32Array(bytes.buffer);
   return Float32Array.from(new Uint16Array(bytes.buffer), half);
