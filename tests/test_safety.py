@@ -138,7 +138,7 @@ import importlib, json, sys
 seen = []
 sys.addaudithook(lambda event, arguments: seen.append(arguments) if event == "pickle.find_class" else None)
 sys.path[:0] = ["src", "stages"]
-for name in ("download", "pca", "train", "evaluate", "render"):
+for name in ("download", "pca", "train", "evaluate", "render", "report"):
     getattr(importlib.import_module(name), name).main([], standalone_mode=False)
 print(json.dumps(seen, default=str))
 """

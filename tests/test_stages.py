@@ -23,7 +23,7 @@ from autoencoder.files import read_csv, read_json
 from autoencoder.tracking import journal
 
 STAGES: click.Group = runpy.run_path(str(ROOT / "stages" / "__main__.py"))["main"]
-RECORDING = ("download", "pca", "train", "evaluate", "render")  # all but track, which writes to MLflow
+RECORDING = ("download", "pca", "train", "evaluate", "render", "report")  # all but track, which writes to MLflow
 OUTPUTS = ("data", "models", "metrics", "figures")
 
 
@@ -52,8 +52,8 @@ def fail(stage: str) -> str:
 
 def contents() -> dict[str, bytes]:
     """All files of the output folders, hidden ones too."""
-    paths = (path for folder in OUTPUTS for path in Path(folder).rglob("*") if path.is_file())
-    return {str(path): path.read_bytes() for path in paths}
+    files = [*(path for folder in OUTPUTS for path in Path(folder).rglob("*")), paths.REPORT]
+    return {str(path): path.read_bytes() for path in files if path.is_file()}
 
 
 def edit(old: str, new: str) -> None:
@@ -80,6 +80,7 @@ def done(workspace: Path, results: Path, printed: dict[str, str]) -> None:
         for folder in OUTPUTS:
             if Path(folder).exists():
                 shutil.copytree(folder, results / folder, ignore=shutil.ignore_patterns("sets"))  # no output
+        shutil.copy(paths.REPORT, results)
     shutil.copytree(results, workspace, dirs_exist_ok=True)
 
 
@@ -293,7 +294,7 @@ def test_a_stage_is_a_program_that_fails_with_status_1_and_one_line() -> None:
 def test_the_stages_are_listed_in_the_order_in_which_they_run() -> None:
     help_text = CliRunner().invoke(STAGES, ["--help"]).output
     names = [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()]
-    assert names == ["download", "pca", "train", "evaluate", "render", "track"]
+    assert names == ["download", "pca", "train", "evaluate", "render", "report", "track"]
 
 
 def test_a_stage_without_a_mirror_says_so_and_leaves_a_mark_for_make(monkeypatch: pytest.MonkeyPatch) -> None:

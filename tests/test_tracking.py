@@ -69,6 +69,7 @@ def record(images: Images, *, seed: int = 42, render: int = 10, weights: int = 0
     write_json(paths.EVALUATION, EVALUATION)
     Path("figures").mkdir(exist_ok=True)
     Image.new("L", (render, 1)).save("figures/reconstructions.png")
+    paths.REPORT.write_text("<title>The page</title>")
     Path("train.py").write_text(code)
     stages = {
         "download": stage(params={"data": params["data"]}, outs=[paths.IMAGES]),
@@ -79,6 +80,7 @@ def record(images: Images, *, seed: int = 42, render: int = 10, weights: int = 0
         ),
         "evaluate": stage(deps=[paths.MODEL], outs=[paths.EVALUATION]),
         "render": stage(params={"render": params["render"]}, outs=[Path("figures/reconstructions.png")]),
+        "report": stage(deps=[paths.MODEL], outs=[paths.REPORT]),
     }
     Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
     inputs = {"deps": [str(paths.IMAGES), "train.py"], "params": ["seed", "train"]}
@@ -199,6 +201,7 @@ class TestMirror:
         shown = f"images/reconstructions+step+0+moment+{uuid.UUID(md5(paths.RECONSTRUCTIONS))}"
         assert run["files"] == [
             "dvc.lock", "figures/reconstructions.png", f"{shown}+compressed.webp", f"{shown}.png", "params.yaml",
+            "report.html",
         ]  # fmt: skip
         assert [(run["outputs"], status) for _, status in run["models"]] == [([run["models"][0][0]], "READY")]
         assert run["model params"] == [run["params"]]

@@ -219,7 +219,7 @@ def test_without_a_server_all_is_made_and_one_line_says_that_nothing_is_lost_and
             repro = start("dvc", "repro", cwd=folder)
             hold_until_followed(repro)
             output, _ = repro.communicate(timeout=300)
-            assert re.findall(r"Running stage '(\w+)'", output) == ["evaluate", "render", "track"]
+            assert re.findall(r"Running stage '(\w+)'", output) == ["evaluate", "render", "report", "track"]
             line = only_line(output)
             assert line.startswith(f"Error: MLflow store {address}: ")
             assert line.endswith(

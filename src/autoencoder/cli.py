@@ -70,6 +70,8 @@ def ui(host: str, port: int) -> None:
     arguments, environment = server.command(host, port)
     server.check_free(host, port)
     click.echo(f"MLflow is starting, which takes about fifteen seconds: http://{host}:{port}")
+    if (page := server.root() / paths.REPORT).exists():
+        click.echo(f"The page that explains the workspace's run: {page.as_uri()}")
     os.execve(arguments[0], arguments, environment)
 
 

@@ -20,6 +20,7 @@ ANGLES = Path("metrics/principal_angles.csv")
 EVALUATION = Path("metrics/evaluation.json")
 FIGURES = Path("figures")
 RECONSTRUCTIONS = FIGURES / "reconstructions.png"
+REPORT = Path("report.html")
 TRACKED = Path("mlruns/tracked")  # beside the store's artifacts: when those are removed, DVC runs `track` again
 
 # Git-ignored, and no part of the record.

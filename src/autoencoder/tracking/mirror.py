@@ -171,7 +171,8 @@ def _log_files(store: Store, run: Run, state: State, names: Iterable[str]) -> No
         if text := state.documents.get(name):
             store.client.log_text(run_id, text, name)
         else:
-            store.client.log_artifact(run_id, name, str(Path(name).parent))
+            folder = Path(name).parent
+            store.client.log_artifact(run_id, name, str(folder) if folder != Path() else None)
         if Path(name) == paths.RECONSTRUCTIONS:
             _log_image(store, run, paths.RECONSTRUCTIONS)
     if names:
