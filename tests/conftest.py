@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from jaxtyping import install_import_hook
 
 os.environ |= {
     "DVC_NO_ANALYTICS": "1",
@@ -25,8 +24,12 @@ for name in ("AUTOENCODER_MIRROR", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
 
 from autoencoder import numerics, params  # noqa: E402 (after the environment)
 
-numerics.configure(params.Runtime(device="cpu", numerics="portable", threads=1))
-SHAPED = ("models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "graph")
+numerics.configure(params.Runtime(device="cpu", threads=1))
+
+from jaxtyping import install_import_hook  # noqa: E402 (it imports numpy)
+
+SHAPED = ("models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "replay",
+          "linear_sgd")  # fmt: skip
 CHECK = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float, as for mypy
 install_import_hook([f"autoencoder.{module}" for module in SHAPED], CHECK)  # shapes in signatures, for the tests alone
 

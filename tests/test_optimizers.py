@@ -11,7 +11,7 @@ import torch
 from conftest import ROOT
 from torch import Tensor, nn
 
-from autoencoder.optimizers import SGD, Adam
+from autoencoder.training.optimizers import SGD, Adam
 
 PAIRS: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
     "sgd": (lambda w: SGD(w, 0.1, 0.0), lambda w: torch.optim.SGD(w, 0.1)),
@@ -84,7 +84,7 @@ def test_a_weight_without_gradient_stays_as_it_is(name: str) -> None:
 def test_making_them_does_not_load_what_is_as_slow_to_load_as_torch() -> None:
     program = """
 import sys, torch
-from autoencoder.optimizers import SGD, Adam
+from autoencoder.training.optimizers import SGD, Adam
 weight = torch.nn.Parameter(torch.ones(3))
 for optimizer in (SGD([weight], 0.1, 0.9), Adam([weight], 0.1)):
     weight.grad = torch.ones(3)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as f
 
-from autoencoder.optimizers import SGD, Adam
-from autoencoder.replay import Replayed
+from autoencoder.training.optimizers import SGD, Adam
+from autoencoder.training.replay import Replayed
 
 PIXELS, CODE, BATCH = 64, 7, 16
 Loss = Callable[..., Tensor]

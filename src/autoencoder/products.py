@@ -25,10 +25,9 @@ LIBRARY = torch.library.Library("aten", "IMPL")
 
 
 def install() -> None:
-    """Replace torch's kernels by those of this module until the process ends. A second call changes nothing."""
-    if not LIBRARY._op_impls:
-        for name in DIMENSIONS:
-            LIBRARY.impl(name, kernel(name), "CPU", with_keyset=True)
+    """Replace torch's kernels by those of this module until the process ends."""
+    for name in DIMENSIONS:
+        LIBRARY.impl(name, kernel(name), "CPU", with_keyset=True)
 
 
 def kernel(name: str) -> Callable[..., Any]:
@@ -70,6 +69,7 @@ def fits(a: Tensor, b: Tensor, added: list[Tensor], out: Tensor | None, options:
     )
 
 
+@np.errstate(all="ignore")  # torch does not warn of an overflow
 def compute(a: Tensor, b: Tensor, added: list[Tensor], out: Tensor | None, options: dict[str, Any]) -> Tensor:
     """`beta * c + alpha * (a @ b)`, where there is a `c` in `added`; with `beta` 0 its numbers are not looked at."""
     if out is not None and not added and out.is_contiguous():

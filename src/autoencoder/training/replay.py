@@ -56,6 +56,10 @@ class Recording(TorchDispatchMode):
         self.refused = ""
         self.run: Step = self._record
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # True would load torch._dynamo, which takes as long as loading torch
+
     def __call__(self, *inputs: Tensor) -> Float[Tensor, ""]:
         return self.run(*inputs)
 
@@ -95,6 +99,7 @@ class Recording(TorchDispatchMode):
             self.refused, self.run = "a replay and the step as it is written differ", self.step
         return loss
 
+    @np.errstate(all="ignore")
     @torch.inference_mode()
     def _replay(self, *inputs: Tensor) -> Float[Tensor, ""]:
         for mine, x in zip(self.inputs, inputs, strict=True):
