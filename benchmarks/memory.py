@@ -30,18 +30,16 @@ TRAIN = """
 import json, resource, sys, time
 sys.path[:0] = ["stages", "src"]
 from autoencoder import numerics, params
-numerics.configure(params.Runtime(device="cpu", numerics="fast", threads=1))
+numerics.configure(params.Runtime(device="cpu", threads=1))
 import torch
 from pathlib import Path
 from autoencoder.data.images import load_images
 from autoencoder.models.saved import Description
-from autoencoder.params import Train
 from autoencoder.training.loop import Training
 path, batches = Path(sys.argv[1]), int(sys.argv[2])
 images = load_images(path)
-settings = Train(epochs=1, batch_size=32, optimizer="sgd", learning_rate=10**-1.5, momentum=0.5, log_every=1000)
-model = Description("linear", 32, images.shape).build(42)
-run = Training(model, images, settings, seed=42, device=torch.device("cpu"))
+settings = params.Train(epochs=1, batch_size=32, optimizer="sgd", learning_rate=10**-1.5, momentum=0.5, log_every=1000)
+run = Training(Description("linear", 32, (1, 28, 28)).build(42), images, settings, seed=42, device=torch.device("cpu"))
 begin = time.perf_counter()
 for progress in run.run():
     if run.batches_seen >= batches:
@@ -109,8 +107,6 @@ def header(images: int) -> bytes:
 
 def repeat_mnist(path: Path, images: int) -> None:
     """MNIST's training images, as often as it takes."""
-    from autoencoder.data.images import load_images
-
     pixels = load_images(IMAGES).train.numpy().tobytes()
     with path.open("wb") as file:
         file.write(header(images))

@@ -28,9 +28,12 @@ def measure(blocks: int) -> dict[str, Any]:
 
 
 def apart(program: str, repeat: int) -> dict[str, Any]:
-    """What `program` finds in a process of its own: the default training has another profile than other benchmarks."""
-    command = [sys.executable, program, str(repeat)]
-    done = subprocess.run(command, env=os.environ | numerics.PORTABLE, capture_output=True, text=True, check=True)
+    """What `program` finds in a process of its own."""
+    done = subprocess.run([sys.executable, program, str(repeat)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(
+            f"{Path(program).name}: exit status {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
+        )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

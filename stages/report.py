@@ -1,23 +1,21 @@
 """models/*.safetensors, metrics/* and test images → report.html."""
 
-import os
 from typing import Any
 
 import click
-
-# The profile of `numerics` for numpy alone, set before numpy is imported. The page needs no torch.
-PINNED = {"OPENBLAS_CORETYPE": "Haswell", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @click.command()
 def report() -> None:
     """Write the page that explains this run: one file, which needs no network."""
-    os.environ.update(PINNED)
-
-    from autoencoder import files, params, paths
-    from autoencoder.report import page, run
+    from autoencoder import numerics, params, paths
 
     settings = params.load()
+    numerics.pin(settings.runtime)  # the page needs numpy, and no torch
+
+    from autoencoder import files
+    from autoencoder.report import page, run
+
     recipe: dict[str, Any] = {
         "seed": settings.seed,
         "data": settings.data.model_dump(),

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from jaxtyping import install_import_hook
 
 os.environ |= {
     "DVC_NO_ANALYTICS": "1",
@@ -25,7 +24,10 @@ for name in ("AUTOENCODER_MIRROR", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
 
 from autoencoder import numerics, params  # noqa: E402 (after the environment)
 
-numerics.configure(params.Runtime(device="cpu", numerics="portable", threads=1))
+numerics.configure(params.Runtime(device="cpu", threads=1))
+
+from jaxtyping import install_import_hook  # noqa: E402 (it imports numpy)
+
 SHAPED = ("data", "models", "training", "analysis")  # rooms, each with all of its modules
 CHECK = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float, as for mypy
 install_import_hook([f"autoencoder.{room}" for room in SHAPED], CHECK)  # shapes in signatures, for the tests alone

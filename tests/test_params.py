@@ -33,7 +33,6 @@ VALID = st.fixed_dictionaries(
         "runtime": st.fixed_dictionaries(
             {
                 "device": st.sampled_from(["auto", "cpu", "cuda", "mps"]),
-                "numerics": st.sampled_from(["portable", "fast"]),
                 "threads": st.integers(1, 1024),
             }
         ),
@@ -74,7 +73,7 @@ def test_the_default_file_holds_the_articles_settings() -> None:
         "evaluate": {"batch_size": 100},
         "render": {"examples": 10},
         "track": {"champion": "test/final_mse"},
-        "runtime": {"device": "auto", "numerics": "portable", "threads": 1},
+        "runtime": {"device": "auto", "threads": 1},
     }
 
 

@@ -30,7 +30,7 @@ FILES = {
     ".gitignore": b"mlflow.db\nmlruns\n.autoencoder\nmodels\n",
     "dvc.yaml": b"stages: {}\n",
     "latin1.txt": b"na\xefve\r\n",
-    "params.yaml": b"seed: 1\nruntime: {device: cpu, numerics: portable, threads: 1}\n",
+    "params.yaml": b"seed: 1\nruntime: {device: cpu, threads: 1}\n",
     "train.py": TRAIN.encode(),
 }
 

@@ -112,20 +112,18 @@ def reproduce_(run_id: str) -> None:
 def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> bool:
     """Run the `wanted` of the recorded `stages` in `scratch`, and print what came out and the facts of this machine."""
     from autoencoder import numerics, params
-    from autoencoder.files import read_yaml
     from autoencoder.record import lineage, verify
 
-    same = verify.compare(stages, wanted, scratch, click.echo, partial(click.echo, err=True))
-    values = read_yaml(scratch / paths.PARAMS, remedy=f"git checkout {paths.PARAMS}")
-    runtime = params.Runtime.model_validate(values["runtime"])
+    recorded = next(stage.params["runtime"] for stage in stages.values() if "runtime" in stage.params)
+    runtime = params.Runtime(device=recorded["device"], threads=recorded["threads"])
     numerics.configure(runtime)
+    same = verify.compare(stages, wanted, scratch, click.echo, partial(click.echo, err=True))
     _print_facts("this machine", numerics.facts(runtime) | lineage.versions() | lineage.packages())
     return same
 
 
 def _print_recorded_machine() -> None:
     """Print the facts of the machine that trained the recorded model, if the MLflow store has its run."""
-    from autoencoder import paths
     from autoencoder.errors import UserError
     from autoencoder.record import lock
     from autoencoder.tracking import runs

@@ -11,6 +11,11 @@ from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.files import read_yaml
 
+# Keys of earlier versions, and why they are gone.
+GONE = {
+    "runtime.numerics": "there is one way of computing, with the same bytes everywhere and as fast as the other was"
+}
+
 PositiveInt = Annotated[int, Field(ge=1, lt=2**31)]
 
 
@@ -69,7 +74,6 @@ class Runtime(Section):
     """Where and how the numbers are computed: see `numerics`."""
 
     device: Literal["auto", "cpu", "cuda", "mps"]
-    numerics: Literal["portable", "fast"]
     threads: Annotated[int, Field(ge=1, le=1024)]
 
 
@@ -112,6 +116,8 @@ def validated(kind: type[S], values: dict[str, Any], path: Path) -> S:
 def _describe(kind: type[Section], fault: dict[str, Any]) -> str:
     location: tuple[str, ...] = tuple(str(part) for part in fault["loc"])
     name = ".".join(location)
+    if name in GONE:
+        return f"{name}: remove it; {GONE[name]}"
     if fault["type"] == "extra_forbidden":
         known = _keys(kind, location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)

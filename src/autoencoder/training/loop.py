@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from torch import Tensor, nn
 
 from autoencoder.data.images import Images, scale
@@ -14,7 +14,7 @@ from autoencoder.errors import UserError
 from autoencoder.models.autoencoder import Autoencoder
 from autoencoder.params import Train
 from autoencoder.training.objective import mean_squared_error
-from autoencoder.training.optimizers import SGD, Optimizer
+from autoencoder.training.optimizers import SGD, Adam, Optimizer
 from autoencoder.training.steps import learner
 
 # Images that are gathered at a time (a batch at least), and seconds after which a slow model's losses are looked at all
@@ -61,7 +61,7 @@ def optimizer(model: nn.Module, settings: Train) -> Optimizer:
     """The optimizer that `settings` name, for all weights of `model`."""
     if settings.optimizer == "sgd":
         return SGD(model.parameters(), settings.learning_rate, settings.momentum)
-    return torch.optim.Adam(model.parameters(), settings.learning_rate, fused=True)
+    return Adam(model.parameters(), settings.learning_rate)
 
 
 class Training:
@@ -74,7 +74,6 @@ class Training:
         self.model, self.settings = model.to(device), settings
         self.train_images, self.test_images = images.train.to(device), images.test.to(device)
         self.optimizer = optimizer(self.model, settings)
-        self.learn = learner(self.model, self.optimizer)
         self.order = torch.Generator().manual_seed(seed).get_state()  # as of the start of the epoch
         self.losses = torch.zeros(-(-len(self.train_images) // settings.batch_size), device=device)
         self.batch = 0
@@ -87,6 +86,7 @@ class Training:
         while len(self.history) < self.settings.epochs:
             generator.set_state(self.order)
             order = torch.randperm(len(self.train_images), generator=generator).to(self.train_images.device)
+            self.learn = learner(self.model, self.optimizer)  # anew: a recorded step freezes its numbers
             finished = None
             while finished is None:
                 first = self.batch
@@ -107,8 +107,7 @@ class Training:
     def state(self) -> dict[str, Tensor]:
         """A copy of all that the rest of the training depends on. To be taken between two items of `run()`."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for index, buffers in self.optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{index}.{name}": tensor for name, tensor in buffers.items()}
+        state |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
         state |= {
             "order": self.order,
             "losses": self.losses[: self.batch],
@@ -121,12 +120,8 @@ class Training:
         """Go on from `state()` of a training with the same arguments, as if it had never stopped."""
         prefix = "model."
         self.model.load_state_dict({name[len(prefix) :]: state[name] for name in state if name.startswith(prefix)})
-        buffers: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in state.items():
-            if name.startswith("optimizer."):
-                _, index, buffer = name.split(".")
-                buffers.setdefault(int(index), {})[buffer] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": buffers})
+        for name, tensor in self.optimizer.state().items():
+            tensor.copy_(state[f"optimizer.{name}"])
         self.order = state["order"]
         self.batch = len(state["losses"])
         self.losses[: self.batch] = state["losses"]
@@ -135,18 +130,14 @@ class Training:
 
     def _learn_chunk(self, indices: Int64[Tensor, " n"]) -> None:
         """Take steps on these images, which are gathered and scaled all at once, until all are seen or time is up."""
-        losses = self._steps(scale(self.train_images.index_select(0, indices)))
-        self.losses[self.batch : self.batch + len(losses)] = losses
-        self.batch += len(losses)
-
-    def _steps(self, chunk: Float[Tensor, "n input"]) -> Float[Tensor, " batches"]:
         deadline = time.monotonic() + CHUNK_SECONDS
         losses = []
-        for x in chunk.split(self.settings.batch_size):
+        for x in scale(self.train_images.index_select(0, indices)).split(self.settings.batch_size):
             losses.append(self.learn(x))
             if time.monotonic() > deadline:
                 break
-        return torch.stack(losses)
+        self.losses[self.batch : self.batch + len(losses)] = torch.stack(losses)
+        self.batch += len(losses)
 
     def _look_at_losses(self, first: int) -> list[Step]:
         losses = self.losses[first : self.batch].tolist()
