@@ -56,7 +56,7 @@ def products() -> Iterator[Case]:
     import torch
     from torch.nn import functional as f
 
-    from autoencoder.canary import gradients, numbers
+    from autoencoder.kernels.canary import gradients, numbers
 
     for (n, k, p), dtype in product(PRODUCTS, (torch.float32, torch.float64)):
         for a, b in product((0, 1), (0, 1)):
@@ -83,7 +83,7 @@ def elementwise() -> Iterator[Case]:
     import torch
     from torch.nn import functional as f
 
-    from autoencoder.canary import gradients, numbers
+    from autoencoder.kernels.canary import gradients, numbers
 
     functions = {name: getattr(torch, name) for name in (*OF_ANY, *OF_POSITIVE)}
     functions |= {"softplus": f.softplus, "gelu": f.gelu, "silu": f.silu, "elu": f.elu, "logsigmoid": f.logsigmoid}
@@ -107,7 +107,7 @@ def reductions() -> Iterator[Case]:
     """Sums and the like, over one dimension and over all."""
     import torch
 
-    from autoencoder.canary import numbers
+    from autoencoder.kernels.canary import numbers
 
     for shape, dtype in product(SHAPES, (torch.float32, torch.float64)):
         x = numbers(*shape, dtype=dtype)
@@ -129,7 +129,7 @@ def rows() -> Iterator[Case]:
     import torch
     from torch.nn import functional as f
 
-    from autoencoder.canary import gradients, numbers
+    from autoencoder.kernels.canary import gradients, numbers
 
     for shape in SHAPES:
         x, y = numbers(*shape), numbers(*shape).flip(0)
@@ -163,7 +163,7 @@ def images() -> Iterator[Case]:
     import torch
     from torch.nn import functional as f
 
-    from autoencoder.canary import gradients, numbers
+    from autoencoder.kernels.canary import gradients, numbers
 
     for case in CONVOLUTIONS:
         n, c, out, size, kernel, stride, padding = case
@@ -216,7 +216,7 @@ def steps() -> Iterator[Case]:
     import torch
     from torch import nn
 
-    from autoencoder.canary import numbers
+    from autoencoder.kernels.canary import numbers
     from autoencoder.training.optimizers import SGD, Adam
 
     makers = {
@@ -257,7 +257,7 @@ def decompositions() -> Iterator[Case]:
     """Linear algebra in float64, which is MKL's. In float32 its Cholesky decomposition differs between CPUs."""
     import torch
 
-    from autoencoder.canary import numbers, symmetric
+    from autoencoder.kernels.canary import numbers, symmetric
 
     for n in (1, 3, 7, 32, 64, 129):
         a, b = symmetric(n), numbers(n, n + 5, dtype=torch.float64)
@@ -301,7 +301,7 @@ def main() -> None:
     """Print the hash of each result."""
     for note in numerics.configure(params.Runtime(device="cpu", threads=1)):
         print(f"note: {note}", file=sys.stderr)
-    from autoencoder import canary
+    from autoencoder.kernels import canary
 
     if "--canary" in sys.argv:
         for name, value in canary.found().items():

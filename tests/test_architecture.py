@@ -27,15 +27,19 @@ PARAMS: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "params.yaml")
 # The ground floor, which every room stands on, and the rooms that a room may import beside it and itself.
 GROUND = {"params", "numerics", "paths", "files", "errors", "entry", "article"}
 ROOMS: dict[str, set[str]] = {
+    "kernels": set(),
     "data": set(),
     "models": {"data"},
-    "training": {"data", "models"},
+    "training": {"kernels", "data", "models"},
     "analysis": {"data", "models", "training"},
     "record": set(),
     "tracking": {"record"},
     "report": {"data"},
 }
-ALONE = {"tracking.export": {"data", "models"}}  # what this module alone of its room may import, too
+ALONE = {
+    "tracking.export": {"data", "models"},
+    "numerics": {"kernels"},
+}  # what this module alone of its room may import, too
 
 # Which modules may name a package in an import statement, wherever it stands.
 FIGURES = {"analysis.figures", "analysis.layout", "analysis.linear_figures"}
@@ -51,7 +55,7 @@ MAY_NAME = {
     "torchvision": {"data.sources"},
 }
 # Which modules may have a package loaded, by whatever they import, once they are imported themselves.
-COMPUTING = {name for name in MODULES if name.startswith(("data.", "models.", "training.", "analysis."))}
+COMPUTING = {name for name in MODULES if name.startswith(("kernels.", "data.", "models.", "training.", "analysis."))}
 WITHOUT_MLFLOW = {f"tracking.{name}" for name in ("export", "follower", "journal", "server", "tags", "view")}
 MLFLOW = {name for name in MODULES if name.startswith("tracking.")} - WITHOUT_MLFLOW
 WITHOUT_YAML = {f"record.{name}" for name in ("curves", "git", "identity", "lineage")}

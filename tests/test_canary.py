@@ -7,7 +7,8 @@ import pytest
 import torch
 from conftest import ROOT
 
-from autoencoder import canary, numerics
+from autoencoder import numerics
+from autoencoder.kernels import canary
 
 
 def test_this_process_gives_the_promised_bytes() -> None:
@@ -28,7 +29,7 @@ def test_an_operation_that_gives_other_bytes_is_named(monkeypatch: pytest.Monkey
 def test_torch_left_alone_is_noticed() -> None:
     program = """
 import sys
-from autoencoder import canary
+from autoencoder.kernels import canary
 assert "sklearn" not in sys.modules
 print(*canary.different(), sep="\\n")
 """

@@ -29,7 +29,7 @@ except Exception as error:
     print(json.dumps(dict(error=f"{{type(error).__name__}}: {{error}}")))
     sys.exit()
 import torch
-from autoencoder import products
+from autoencoder.kernels import products
 print(json.dumps(dict(
     notes=notes, environment=dict(os.environ), threads=torch.get_num_threads(), facts=numerics.facts(runtime),
     capability=torch.backends.cpu.get_cpu_capability(), products=len(products.LIBRARY._op_impls),

@@ -177,7 +177,7 @@ def test_products_are_numpys_and_only_in_a_process_that_installs_them() -> None:
     a, b = torch.randn(33, 700), torch.randn(700, 45)
     assert torch.mm(a, b).numpy().tobytes() == np.matmul(a.numpy(), b.numpy()).tobytes()
     assert torch.nn.functional.linear(a, b.T, torch.zeros(45)).numpy().tobytes() == torch.mm(a, b).numpy().tobytes()
-    program = "import torch; from autoencoder import products; print(len(products.LIBRARY._op_impls))"
+    program = "import torch; from autoencoder.kernels import products; print(len(products.LIBRARY._op_impls))"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT / "src", capture_output=True, text=True, check=True)
     assert done.stdout == "0\n"
 

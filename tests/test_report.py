@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import re
-import shutil
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -70,7 +69,6 @@ def payload(html: str) -> Any:
 
 
 def test_the_bytes_depend_on_no_locale_time_zone_or_hash_seed_and_need_no_torch(workspace: Path) -> None:
-    shutil.copytree(ROOT / "data" / "sets", workspace / "data" / "sets", dirs_exist_ok=True)
     for stage in ("download", "pca", "train", "evaluate"):
         execute(sys.executable, "stages", stage, cwd=workspace)
     program = (

@@ -46,7 +46,7 @@ def configure(runtime: Runtime) -> list[str]:
     if torch.cuda.is_available():
         torch.use_deterministic_algorithms(True)
     if outside is None:
-        from autoencoder import elementary, products
+        from autoencoder.kernels import elementary, products
 
         if not products.LIBRARY._op_impls:
             products.install()
@@ -114,7 +114,7 @@ def has_avx2() -> bool:
 
 def differing() -> str | None:
     """Which operations give other bytes here than those that are promised, or None if all give the same."""
-    from autoencoder import canary
+    from autoencoder.kernels import canary
 
     names = canary.different()
     return f"other bytes than promised from {', '.join(names)} on this machine" if names else None

@@ -9,8 +9,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoencoder.kernels.products import array
 from autoencoder.models.linear import LinearAutoencoder
-from autoencoder.products import array
 from autoencoder.training.optimizers import SGD
 from autoencoder.training.replay import Step
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from autoencoder import products
+from autoencoder.kernels import products
 
 Step = Callable[..., Float[Tensor, ""]]
 Call = Callable[[], object]

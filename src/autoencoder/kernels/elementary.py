@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autoencoder.products import LIBRARY, TYPES, array
+from autoencoder.kernels.products import LIBRARY, TYPES, array
 
 
 def sqrt(x: Tensor) -> Tensor:
