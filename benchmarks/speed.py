@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ ROUNDING = 0.0001  # of the published losses
 SAME = 0.02  # two test losses of the MLP that began alike, relative
 SLOW = 2.0  # seconds of an epoch from which fewer are timed
 FEW = 5
+ENOUGH = 120.0  # seconds after which no further round begins
 PORTABLE = "f39da10"  # the last commit in which equal bytes came from MKL's oldest kernels
 Rounds = list[dict[str, dict[str, Any]]]
 
@@ -57,10 +59,16 @@ def measure_mlp(epochs: int) -> dict[str, Any]:
 
 
 def turns(names: list[str], epochs: int, sources: dict[str, str] | None = None) -> Rounds:
-    """The answers of an epoch to warm up, which is checked all the same, and of `epochs` more, or FEW of slow ones."""
+    """The answers of an epoch to warm up, which is checked all the same, and of `epochs` more, or FEW of slow ones.
+
+    On a busy machine there are fewer: no round begins after ENOUGH seconds.
+    """
     rounds: Rounds = []
+    began = time.monotonic()
     with workers(names, sources or {}) as processes:
         for number in range(1 + epochs):
+            if number > 1 and time.monotonic() - began > ENOUGH:
+                break
             slow = [name for name in names if number > FEW and rounds[-1].get(name, {}).get("seconds", SLOW) >= SLOW]
             order = [name for name in names if name not in slow][:: (-1) ** number]
             rounds.append({name: epoch(processes[name]) for name in order})
@@ -68,11 +76,12 @@ def turns(names: list[str], epochs: int, sources: dict[str, str] | None = None) 
 
 
 def summary(rounds: Rounds, references: list[str]) -> dict[str, Any]:
-    """Median, minimum and maximum by competitor, and how many times as fast as each of `references` it is."""
+    """By competitor: seconds by the clock, CPU seconds, and how many times as fast as each of `references` it is."""
     found: dict[str, Any] = {}
     for name in rounds[0]:
         times = [answers[name]["seconds"] for answers in rounds[1:] if name in answers]
-        found[name] = {"median": median(times), "min": min(times), "max": max(times), "epochs": len(times)}
+        cpu = median(answers[name]["cpu"] for answers in rounds[1:] if name in answers)
+        found[name] = {"median": median(times), "min": min(times), "max": max(times), "cpu": cpu, "epochs": len(times)}
         for reference in references:
             both = [answers for answers in rounds[1:] if name in answers and reference in answers]
             if both:
@@ -128,8 +137,11 @@ def table(found: dict[str, Any]) -> str:
     """Seconds and ratios."""
     rows = {name: row for name, row in found.items() if isinstance(row, dict)}
     ratios = [key for key in next(iter(rows.values())) if key.endswith(" / it")]
-    lines = [f"{'seconds per epoch':<20}{'median':>9}{'min':>9}{'max':>9}" + "".join(f"{key:>20}" for key in ratios)]
+    lines = [
+        f"{'seconds per epoch':<20}{'median':>9}{'min':>9}{'max':>9}{'CPU':>9}"
+        + "".join(f"{key:>20}" for key in ratios)
+    ]
     for name, row in rows.items():
         cells = "".join(f"{row[key]:>19.2f}×" if key in row else f"{'':>20}" for key in ratios)
-        lines.append(f"{name:<20}{row['median']:>9.3f}{row['min']:>9.3f}{row['max']:>9.3f}{cells}")
+        lines.append(f"{name:<20}{row['median']:>9.3f}{row['min']:>9.3f}{row['max']:>9.3f}{row['cpu']:>9.3f}{cells}")
     return "\n".join(lines)

@@ -112,6 +112,11 @@ def test_any_text_is_read_or_refused_with_one_line(tmp_path_factory: pytest.Temp
         ("epochs: 20", "epochs: true", "train.epochs: expected a valid integer, found True"),
         ("epochs: 20", "epochs:", "train.epochs: expected a valid integer, found None"),
         ("batch_size: 32", f"batch_size: {10**30}", f"train.batch_size: expected less than {2**31}, found {10**30}"),
+        (
+            "threads: 1",
+            "threads: 1\n  numerics: portable",
+            "runtime.numerics: remove it; there is one way of computing",
+        ),
         ("threads: 1", "threads: 2000", "runtime.threads: expected less than or equal to 1024, found 2000"),
         ("rate: 0.03162277660168379", "rate: -1", "train.learning_rate: expected greater than 0, found -1"),
         ("rate: 0.03162277660168379", "rate: 0", "train.learning_rate: expected greater than 0, found 0"),

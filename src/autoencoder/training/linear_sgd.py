@@ -27,7 +27,8 @@ def linear_sgd(model: LinearAutoencoder, optimizer: SGD) -> Step:
     """
     encoder, decoder = array(model.encoder.linear.weight), array(model.decoder.linear.weight)
     encoder_velocity, decoder_velocity = map(array, optimizer.velocities)  # in the order of model.parameters()
-    encoder_gradient, decoder_gradient = np.empty_like(encoder), np.empty_like(decoder)
+    encoder_gradient = np.empty_like(encoder)
+    decoder_gradient = encoder_gradient.reshape(decoder.shape)  # the same memory: one is used after the other
     encoder_t, decoder_t = encoder.T, decoder.T  # to make a view takes as long as a small operation
     number = encoder.dtype.type
     momentum = number(optimizer.momentum)
