@@ -13,6 +13,7 @@ BANNER = ======================================================================
 .PHONY: run digits setup test check ui bench lock deps
 
 run: setup
+	@autoencoder check
 	@rm -f $(OFFLINE)
 	@dvc repro || { test -e $(OFFLINE) && $(MAKE) --no-print-directory digits; }
 	@echo "The page that explains this run: file://$(CURDIR)/report.html"

@@ -10,9 +10,13 @@ def track() -> None:
     from autoencoder.files import write_atomically
     from autoencoder.record import lock
     from autoencoder.tracking.reconcile import reconcile
+    from autoencoder.tracking.store import ReadOnlyError
 
     params.load()  # raises the error of a wrong params.yaml
-    click.echo(reconcile())
+    try:
+        click.echo(reconcile())
+    except ReadOnlyError as error:  # a colleague who may only look can run the pipeline
+        click.echo(f"note: {error}", err=True)
     others = {name: stage for name, stage in lock.recorded().items() if name != "track"}
     inputs = [f"{stage.key}  {name}\n" for name, stage in others.items()]
     outputs = [f"{md5}  {path}\n" for stage in others.values() for path, md5 in stage.outs.items()]

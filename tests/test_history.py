@@ -1,5 +1,6 @@
 """The states that git remembers."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from conftest import run
 
 from autoencoder.errors import UserError
-from autoencoder.record import history
+from autoencoder.record import content, history
 
 
 def lock(model: str, *, seed: int = 42, code: str = "a", data: str = "d") -> str:
@@ -53,8 +54,9 @@ def test_what_is_neither_cached_nor_remote_is_gone_before_anything_is_checked_ou
     run("dvc", "init", "-q", cwd=repository)
     there = commit(repository, lock("0" * 32))
     monkeypatch.setattr(history, "worktree", None)
+    history.fetch([there])
     with (
-        pytest.raises(history.GoneError, match="not in DVC's cache, and there is no remote"),
+        pytest.raises(history.GoneError, match="neither in DVC's cache nor in a remote"),
         history.checked_out(there),
     ):
         pass
@@ -64,3 +66,23 @@ def test_outside_git_there_is_no_history(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="not a git repository"):
         history.states()
+
+
+def test_what_a_remote_has_of_many_states_is_fetched_at_once(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The remote is in DVC's local configuration, which no commit has, and lacks the outputs of all states but one."""
+    remote = tmp_path_factory.mktemp("remote")
+    run("dvc", "init", "-q", cwd=repository)
+    run("dvc", "remote", "add", "--local", "-q", "-d", "team", str(remote), cwd=repository)
+    there = hashlib.md5(b"model", usedforsecurity=False).hexdigest()
+    content.write(remote / "files" / "md5" / there[:2] / there[2:], b"model")
+    commits = [commit(repository, lock(md5)) for md5 in ("0" * 32, there, "1" * 32)]
+    content.cache_folder.cache_clear()
+    calls = []
+    dvc = history._dvc
+    monkeypatch.setattr(history, "_dvc", lambda *names, **more: (calls.append(names), dvc(*names, **more))[1])
+    history.fetch(commits)
+    assert [content.cached(md5).exists() for md5 in ("0" * 32, there, "1" * 32)] == [False, True, False]
+    assert [names[0] for names in calls] == ["remote", "cache", "fetch"]
+    content.cache_folder.cache_clear()

@@ -4,7 +4,7 @@ import os
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,36 +15,55 @@ if TYPE_CHECKING:
     from autoencoder.record.lock import Stage
 
 
+class Command(click.Command):
+    """Refuses a wrong params.yaml first: DVC takes a wrong type, such as `true` for 1, for no change."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from autoencoder import params
+
+        params.load()
+        return super().invoke(ctx)
+
+
 @click.group(cls=Group)
 @click.version_option(package_name="autoencoder")
 def main() -> None:
     """Commands beside the pipeline, which `dvc repro` runs."""
 
 
-@main.command()
+@main.command(cls=Command)
 @click.option("--all", "everything", is_flag=True, help="Track every commit and DVC experiment before the workspace.")
 def track(everything: bool) -> None:
     """Give the MLflow store all that the workspace's record holds, whatever happened to the store before.
 
     With --all the exit status is 1 if a state whose outputs are there could not be tracked.
     """
-    from autoencoder import params
     from autoencoder.errors import UserError
     from autoencoder.record.history import GoneError
     from autoencoder.tracking.reconcile import reconcile, reconcile_all
 
-    params.load()  # raises the error of a wrong params.yaml
-    failed = []
+    failed, gone = [], []
     for commit, error in reconcile_all() if everything else []:
+        if isinstance(error, GoneError):
+            gone.append(commit[:7])
+            continue
         click.echo(f"{commit[:7]}: {error or 'tracked'}", err=bool(error))
-        if error and not isinstance(error, GoneError):
+        if error:
             failed.append(commit[:7])
+    if gone:
+        where = "neither in DVC's cache nor in a remote; `dvc push` where they are"
+        click.echo(f"not tracked, for their outputs are {where}: {', '.join(gone)}", err=True)
     click.echo(reconcile())
     if failed:
         raise UserError(f"{', '.join(failed)}: not tracked, for the reasons above")
 
 
-@main.command()
+@main.command(cls=Command, hidden=True)
+def check() -> None:
+    """Check params.yaml, as every command does first, and do no more."""
+
+
+@main.command(cls=Command)
 def which_run() -> None:
     """Print the MLflow run of the workspace's state, its link, and what it lacks. Exit status 1 if it is not whole."""
     from autoencoder.record import state
@@ -60,13 +79,14 @@ def which_run() -> None:
         raise click.ClickException(f"the run lacks {', '.join(missing)}; autoencoder track")
 
 
-@main.command()
+@main.command(cls=Command)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Other addresses need a password: see the docs.")
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 def ui(host: str, port: int) -> None:
     """Show the runs in a browser, with MLflow's own server."""
-    from autoencoder.tracking import server
+    from autoencoder.tracking import database, server
 
+    database.check()
     arguments, environment = server.command(host, port)
     server.check_free(host, port)
     click.echo(f"MLflow is starting, which takes about fifteen seconds: http://{host}:{port}")
@@ -75,7 +95,7 @@ def ui(host: str, port: int) -> None:
     os.execve(arguments[0], arguments, environment)
 
 
-@main.command("verify")
+@main.command("verify", cls=Command)
 @click.option("--stage", "names", multiple=True, help="Only this stage; may be given several times.")
 def verify_(names: tuple[str, ...]) -> None:
     """Run again what dvc.lock records, in a scratch folder, and compare every output with its hash."""
@@ -93,7 +113,7 @@ def verify_(names: tuple[str, ...]) -> None:
         raise SystemExit(1)
 
 
-@main.command("reproduce")
+@main.command("reproduce", cls=Command)
 @click.argument("run_id")
 def reproduce_(run_id: str) -> None:
     """Run again what an MLflow run has recorded, in a scratch worktree, and compare every output with its hash."""

@@ -2,7 +2,9 @@
 
 import atexit
 import gc
+import io
 import signal
+import sys
 from typing import Any
 
 import click
@@ -26,6 +28,9 @@ class Group(click.Group):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run as a program."""
         spare_garbage_collection()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 is no error
         return super().__call__(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> None:

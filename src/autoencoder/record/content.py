@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -115,5 +116,5 @@ def cached(md5: str) -> Path:
 @cache
 def cache_folder() -> Path:
     """The folder of DVC's cache."""
-    done = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, text=True, check=False)
-    return Path(done.stdout.strip()).absolute()
+    done = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, check=False)
+    return Path(os.fsdecode(done.stdout.strip())).absolute()

@@ -1,10 +1,10 @@
 """Every state that git and DVC remember, brought back one by one into a temporary worktree. Knows no MLflow."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
 from autoencoder import paths
@@ -35,29 +35,48 @@ def _identity(text: str) -> tuple[str, ...]:
         return (text,)
 
 
+def fetch(commits: list[str]) -> None:
+    """Fetch all outputs of the states at `commits` that DVC's remote has and its cache lacks, at once."""
+    lacking = {md5 for commit in commits for md5 in _outputs(commit) if not content.cached(md5).exists()}
+    if not lacking or not _dvc("remote", "list").stdout.strip():
+        return
+    with _worktree("HEAD") as folder:
+        for md5 in lacking:
+            text = json.dumps({"outs": [{"md5": md5, "hash": "md5", "path": md5}]})
+            content.write(folder / "outputs" / f"{md5}.dvc", text.encode())
+        _dvc("fetch", "--quiet", "--recursive", "outputs", folder=folder)
+
+
+def _outputs(commit: str) -> list[str]:
+    try:
+        stages = lock.recorded(committed(paths.LOCK, commit).decode())
+    except UserError:
+        return []
+    return [md5 for name, stage in stages.items() if name != "track" for md5 in stage.outs.values()]
+
+
 @contextmanager
 def checked_out(commit: str) -> Iterator[Path]:
-    """A worktree of `commit` with its outputs, from DVC's cache or else its remote.
-
-    Raises GoneError if an output is in neither.
-    """
-    stages = lock.recorded(committed(paths.LOCK, commit).decode())
-    outs = [md5 for name, stage in stages.items() if name != "track" for md5 in stage.outs.values()]
-    cached = all(content.cached(md5).exists() for md5 in outs)
-    if not cached and not _has_remote():
-        raise GoneError("its outputs are not in DVC's cache, and there is no remote")
-    with worktree(commit) as folder:
-        _dvc("cache", "dir", "--local", str(content.cache_folder()), folder=folder)
-        if _dvc("checkout" if cached else "pull", "--quiet", folder=folder).returncode:
-            raise GoneError("its outputs are neither in DVC's cache nor in a remote")
+    """A worktree of `commit` with its outputs from DVC's cache. Raises GoneError if it lacks one; see `fetch`."""
+    lock.recorded(committed(paths.LOCK, commit).decode())  # raises the error of a damaged one
+    if not all(content.cached(md5).exists() for md5 in _outputs(commit)):
+        raise GoneError("its outputs are neither in DVC's cache nor in a remote")
+    with _worktree(commit) as folder:
+        if _dvc("checkout", "--quiet", folder=folder).returncode:
+            raise GoneError("its outputs could not be checked out of DVC's cache")
         yield folder
 
 
-@cache
-def _has_remote() -> bool:
-    return bool(_dvc("remote", "list").stdout.strip())
+@contextmanager
+def _worktree(commit: str) -> Iterator[Path]:
+    """The files of `commit` in a temporary folder with this repository's DVC cache, and its remotes."""
+    with worktree(commit) as folder:
+        if (local := Path(".dvc/config.local")).exists():
+            content.write(folder / local, local.read_bytes())
+        _dvc("cache", "dir", "--local", str(content.cache_folder()), folder=folder)
+        yield folder
 
 
-def _dvc(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+def _dvc(*arguments: str, folder: Path | None = None) -> "subprocess.CompletedProcess[bytes]":
     command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, check=False)

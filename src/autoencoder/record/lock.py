@@ -32,7 +32,8 @@ class Stage:
     @property
     def key(self) -> str:
         """SHA-256, in hexadecimal, of all that goes into the stage: command, dependencies and params."""
-        inputs = {"cmd": self.cmd, "deps": self.deps, "params": self.params}
+        params = {name: float(value) if type(value) is int else value for name, value in flatten(self.params).items()}
+        inputs = {"cmd": self.cmd, "deps": self.deps, "params": params}  # 0 is 0.0, as for DVC
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 
 

@@ -73,7 +73,10 @@ def read() -> State:
         figures=figures(),
         champion=given.get("track.champion", CHAMPION),
         files=sorted(Path(path) for path in outs if paths.FIGURES in Path(path).parents or path == str(paths.REPORT)),
-        documents={str(paths.PARAMS): paths.PARAMS.read_text(), str(paths.LOCK): lock.lock_without(others)},
+        documents={
+            str(paths.PARAMS): paths.PARAMS.read_text(encoding="utf-8"),
+            str(paths.LOCK): lock.lock_without(others),
+        },
         code_as_recorded=_holds_code(stages.values()),
     )
 

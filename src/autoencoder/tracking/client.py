@@ -19,22 +19,30 @@ from mlflow.entities import (  # noqa: E402
     Dataset,
     DatasetInput,
     InputTag,
+    LoggedModel,
     LoggedModelOutput,
     Metric,
     Param,
     Run,
     RunTag,
+    ViewType,
 )
 from mlflow.entities.model_registry import ModelVersion  # noqa: E402
 from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.models import Model, ModelSignature  # noqa: E402
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository  # noqa: E402
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository  # noqa: E402
 from mlflow.store.entities import PagedList  # noqa: E402
+from mlflow.store.tracking import SEARCH_MAX_RESULTS_DEFAULT  # noqa: E402
 from mlflow.types import Schema, TensorSpec  # noqa: E402
 
 __all__ = [
+    "SEARCH_MAX_RESULTS_DEFAULT",
     "Dataset",
     "DatasetInput",
     "InputTag",
+    "LocalArtifactRepository",
+    "LoggedModel",
     "LoggedModelOutput",
     "Metric",
     "MlflowClient",
@@ -48,5 +56,7 @@ __all__ = [
     "RunTag",
     "Schema",
     "TensorSpec",
+    "ViewType",
+    "get_artifact_repository",
     "pyfunc",
 ]

@@ -30,7 +30,7 @@ def begun() -> Iterator[Callable[[], Path]]:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "autoencoder.tracking.export", folder]
-        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace") as process:
 
             def exported() -> Path:
                 _, errors = process.communicate()

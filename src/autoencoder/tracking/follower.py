@@ -36,9 +36,9 @@ def log_model(store: "Store") -> None:
     from autoencoder.tracking import model, tags
 
     model_md5 = md5(paths.MODEL)
-    for run in store.search(f"tags.`{tags.MODEL_MD5}` = '{model_md5}'"):
+    for run in list(store.search(f"tags.`{tags.MODEL_MD5}` = '{model_md5}'")):
         with store.lock(run.data.tags[tags.STATE]), store.errors():
-            if store.models(run.info.run_id):
+            if store.model(run.info.run_id):
                 continue
             with export.begun() as exported:
                 program = exported()

@@ -62,9 +62,10 @@ def follow(store: Store, run: Run, header: dict[str, Any], batches: Iterable[Ent
         points.log(store, run_id, points.missing(store, current, new))
         end = next((entry for entry in batch if "status" in entry), end)
     names = {"model_md5": tags.MODEL_MD5, "error": tags.ERROR, "seconds": tags.SECONDS}
-    ended = [RunTag(tag, without_passwords(str(end[name]))) for name, tag in names.items() if name in end]
-    store.client.set_terminated(run_id, end["status"], end["ended"])
-    store.client.log_batch(run_id, tags=ended)  # last: a run that has a model is not followed again
+    known = [RunTag(tag, without_passwords(str(end[name]))) for name, tag in names.items() if name in end]
+    ended = end["ended"] and max(end["ended"], int(run.info.start_time))
+    store.client.set_terminated(run_id, end["status"], ended)
+    store.client.log_batch(run_id, tags=known)  # last: a run that has a model is not followed again
 
 
 def _compare(store: Store, trained: list[Run], header: dict[str, Any], batches: list[Entries]) -> None:
@@ -73,6 +74,10 @@ def _compare(store: Store, trained: list[Run], header: dict[str, Any], batches: 
     if not end:
         return
     if same := runs.with_model(trained, end["model_md5"]):
+        same = runs.revived(store, same)
+        if tags.BEGAN not in same.data.tags and header["began"] <= same.info.start_time:  # another workspace tracked it
+            follow(store, same, header, batches)
+            return
         day = datetime.fromtimestamp(end["ended"] / 1000, UTC).isoformat(timespec="seconds")
         proof = {tags.REPRODUCED: f"bit for bit, {day}", tags.CODE: header["code"]}
         store.client.log_batch(same.info.run_id, tags=[RunTag(*tag) for tag in proof.items()])

@@ -1,11 +1,11 @@
 """The record of a state → its run in MLflow. What the run holds already is left alone."""
 
 import hashlib
+import io
 import json
 import socket
-import tempfile
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,28 +18,34 @@ from autoencoder.files import md5
 from autoencoder.record import lineage
 from autoencoder.record.lineage import Source
 from autoencoder.record.state import State
-from autoencoder.tracking import journal, model, points, registry, runs, tags, view
+from autoencoder.tracking import artifacts, journal, model, points, registry, runs, tags, view
 from autoencoder.tracking.client import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from autoencoder.tracking.store import Store
 
+GRID = "images"  # the folder of artifacts that MLflow's image grid shows
+DRAWN = (
+    f"{paths.FIGURES}/",
+    f"{GRID}/{paths.RECONSTRUCTIONS.stem}+",
+)  # how names of files begin that only `track` logs
 GRID_PIXELS = 220  # of the small copy that the image grid shows: three runs fit side by side
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """A run, its page and that of all runs, and the run in which the same code gave another model, if there is one."""
+    """A run, its page and that of all runs, the run in which the same code gave another model if any, and notes."""
 
     run_id: str
     name: str
     link: str
     comparison: str
     differs_from: str | None
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         warning = f"warning: another training of this state gave another model: run {self.differs_from}\n"
         return (
             f"{warning if self.differs_from else ''}MLflow run {self.name!r} holds this state: {self.link}\n"
-            f"All runs, the best first: {self.comparison}"
+            f"All runs, the best first: {self.comparison}" + "".join(f"\nnote: {note}" for note in self.notes)
         )
 
 
@@ -47,24 +53,26 @@ def mirror(store: Store, state: State, exported: Callable[[], Path]) -> Tracked:
     """Give the run of `state` what it lacks, and return it; `exported` gives the folder of the model's program."""
     with store.lock(state.key), store.errors():
         source = lineage.source()
-        run = find(store, state) or _begin_run(store, state, source)
+        found = find(store, state)
+        run = runs.revived(store, found) if found else _begin_run(store, state, source)
         run_id = run.info.run_id
         lacking = missing(store, run, state)
-        _log_dataset(store, run, state)
+        _log_dataset(store, run_id, state, lacking["data"])
         _log_params_and_tags(store, run_id, lacking)
         points.log(store, run_id, lacking["curves"])
-        if str(paths.LOCK) in lacking["files"] and state.code_as_recorded:  # also if other code drew the figures
+        if state.code_as_recorded and (lacking["code"] or str(paths.LOCK) in lacking["files"]):  # other code may draw
             runs.log_lineage(store, run_id, source)
-        _log_files(store, run, state, lacking["files"])
+        _log_files(store, run, lacking["files"])
         if lacking["model"]:
             model.log_model(store, run_id, exported())
         _log_figures(store, run_id, state, lacking["figures"])
+        _delete_twins(store, run, state)
         with store.lock("registry"):
             registry.register(store, run_id, state)
         _mark_as_current(store, run_id)
         if lacking["end"]:
             _finish(store, run_id)
-        return tracked(store, run_id)
+        return tracked(store, run_id, state)
 
 
 def _begin_run(store: Store, state: State, source: Source) -> Run:
@@ -79,7 +87,7 @@ def which(store: Store, state: State) -> tuple[Tracked | None, list[str]]:
     """The run of `state`, if there is one, and what it lacks."""
     with store.errors():
         if run := find(store, state):
-            return tracked(store, run.info.run_id), [
+            return tracked(store, run.info.run_id, state), [
                 name for name, lacking in missing(store, run, state).items() if lacking
             ]
         return None, []
@@ -87,39 +95,51 @@ def which(store: Store, state: State) -> tuple[Tracked | None, list[str]]:
 
 def find(store: Store, state: State) -> Run | None:
     """The run of `state`: the one with its model, else one whose model is not known yet and whose curves fit."""
-    there = runs.of_state(store, state.key, state.params)
+    there = runs.of_state(store, state.key, state.params, state.model_md5)
     if run := runs.with_model(there, state.model_md5):
         return run
     unfinished = runs.without_model(there)
     return unfinished if unfinished and not points.contradicts(store, unfinished, state.curves) else None
 
 
-def tracked(store: Store, run_id: str) -> Tracked:
-    """What `track` prints of the run."""
+def tracked(store: Store, run_id: str, state: State) -> Tracked:
+    """What `track` prints of the run of `state`."""
     run = store.client.get_run(run_id)
     ui = without_passwords(store.uri) if store.uri.startswith("http") else "http://127.0.0.1:5000"
     experiment = run.info.experiment_id
     link = f"{ui}/#/experiments/{experiment}/runs/{run_id}"
     differs = run.data.tags.get(tags.DIFFERS)
-    return Tracked(run_id, str(run.info.run_name), link, view.link(ui, experiment), differs)
+    curves = points.added(store, run, state.curves)
+    added = [f"{name} has values that somebody added; MLflow cannot remove them" for name in curves]
+    notes = (*added, *registry.moved_by_hand(store, state))
+    return Tracked(run_id, str(run.info.run_name), link, view.link(ui, experiment), differs, notes)
 
 
 def missing(store: Store, run: Run, state: State) -> dict[str, dict[Any, Any]]:
     """What `run` lacks of `state`, by kind and name."""
     wanted = {tags.MODEL_MD5: state.model_md5, tags.MODEL_SHA256: state.model_sha256, tags.CODE: state.code}
-    wanted |= {tags.NOTE: description(state)} | {name: str(value) for name, value in state.knobs.items()}
+    wanted |= {tags.NOTE: description(state), tags.IMAGES: "True"}
+    wanted |= {name: str(value) for name, value in state.knobs.items()}
     if run.data.tags.get(tags.CODE, state.code) != state.code and tags.MODEL_MD5 in run.data.tags:
         wanted[tags.REPRODUCED] = "bit for bit, by other code"
-    there = json.loads(run.data.tags.get(tags.FILES, "{}"))
-    version = registry.registered_version(store, run.info.run_id)
+    there = artifacts.hashes(store, str(run.info.artifact_uri))
+    logged = store.model(run.info.run_id)
+    measured = {(metric.key, metric.value) for metric in logged.metrics or []} if logged else set()
     return {
+        "its place": {} if runs.active(run) else {"deleted": "restore"},
+        "data": {} if run.inputs and run.inputs.dataset_inputs else {"data": state.data_md5},
         "params": {name: value for name, value in state.params.items() if name not in run.data.params},
         "tags": {name: value for name, value in wanted.items() if run.data.tags.get(name) != value},
         "curves": points.missing(store, run, state.curves),
-        "files": {name: md5 for name, md5 in _hashes(state).items() if there.get(name) != md5},
-        "figures": {name: value for name, value in state.figures.items() if run.data.metrics.get(name) != value},
-        "model": {} if store.models(run.info.run_id) else {"model": state.model_md5},
-        "registration": {} if version else {"registration": registry.REGISTERED},
+        "code": _missing_lineage(run, state, there),
+        "files": _missing_files(run, state, there),
+        "figures": {
+            name: value
+            for name, value in state.figures.items()
+            if run.data.metrics.get(name) != value or (name, value) not in measured
+        },
+        "model": {} if model.whole(store, logged) else {"model": state.model_md5},
+        "registration": registry.missing(store, run.info.run_id, state),
         "end": {} if run.info.status == "FINISHED" and tags.ERROR not in run.data.tags else {"end": "FINISHED"},
     }
 
@@ -136,21 +156,37 @@ def description(state: State) -> str:
     return ", ".join(lines) + f". Data: {state.params['data.name']}."
 
 
-def _hashes(state: State) -> dict[str, str]:
-    """The MD5 of every file and document of `state`, by name."""
-    documents = {
-        name: hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for name, text in state.documents.items()
-    }
-    return {str(path): md5(path) for path in state.files} | documents
+def _missing_lineage(run: Run, state: State, there: dict[str, str]) -> dict[str, str]:
+    """The names under which `run` should have, and does not have, from which code its results come."""
+    found = run.data.tags
+    if tags.COMMIT not in found or tags.DIRTY not in found:
+        return {tags.COMMIT: "commit"} if state.code_as_recorded and lineage.commit() else {}
+    wanted = found.get(tags.DIFF) or there.get(runs.CHANGES) if found[tags.DIRTY] == "true" else None
+    changed = there.get(runs.CHANGES) != wanted or (found[tags.DIRTY] == "true" and not wanted)
+    return {runs.CHANGES: "patch"} if changed else {}
 
 
-def _log_dataset(store: Store, run: Run, state: State) -> None:
-    if not (run.inputs and run.inputs.dataset_inputs):
+def _missing_files(run: Run, state: State, there: dict[str, str]) -> dict[str, bytes | None]:
+    """The content of every file that `run` lacks, by name; None for one that an earlier drawing has left in it."""
+    wanted = _contents(run, state)
+    lacking = {name: text for name, text in wanted.items() if there.get(name) != artifacts.md5_of(text)}
+    left = [name for name in there if name.startswith(DRAWN) and name not in wanted]
+    return lacking | dict.fromkeys(left)
+
+
+def _contents(run: Run, state: State) -> artifacts.Contents:
+    """Every file of the run of `state`, by name."""
+    pictures = {str(path): path.read_bytes() for path in state.files}
+    return pictures | _grid(run) | {name: text.encode() for name, text in state.documents.items()}
+
+
+def _log_dataset(store: Store, run_id: str, state: State, lacking: dict[Any, Any]) -> None:
+    if lacking:
         source = json.dumps({"uri": str(paths.IMAGES), "md5": state.data_md5})
         dataset = Dataset(state.params["data.name"], state.data_md5, "dvc", source)
         context = [InputTag("mlflow.data.context", "training")]
         with store.lock("datasets"):  # two first runs on the same data would both make MLflow's entry for it
-            store.client.log_inputs(run.info.run_id, [DatasetInput(dataset, context)])
+            store.client.log_inputs(run_id, [DatasetInput(dataset, context)])
 
 
 def _log_params_and_tags(store: Store, run_id: str, lacking: dict[str, dict[Any, Any]]) -> None:
@@ -160,44 +196,52 @@ def _log_params_and_tags(store: Store, run_id: str, lacking: dict[str, dict[Any,
 
 def _log_figures(store: Store, run_id: str, state: State, figures: dict[str, float]) -> None:
     """The final numbers, linked to the model and the data they are about."""
-    about = (store.models(run_id)[0], state.params["data.name"], state.data_md5, run_id)
-    metrics = [Metric(name, value, journal.now(), 0, *about) for name, value in figures.items()]
+    logged = store.model(run_id)
+    about = (logged.model_id if logged else None, state.params["data.name"], state.data_md5, run_id)
+    metrics = [Metric(name, value, *_latest(store, run_id, name), *about) for name, value in figures.items()]
     store.client.log_batch(run_id, metrics=metrics)
 
 
-def _log_files(store: Store, run: Run, state: State, names: Iterable[str]) -> None:
+def _latest(store: Store, run_id: str, name: str) -> tuple[int, int]:
+    """The time and step at which a value counts as the latest one of the metric."""
+    there = [(metric.step, metric.timestamp) for metric in store.client.get_metric_history(run_id, name)]
+    step, moment = max(there, default=(0, 0))
+    return max(journal.now(), moment + 1), step
+
+
+def _log_files(store: Store, run: Run, lacking: dict[str, bytes | None]) -> None:
     run_id = run.info.run_id
-    for name in names:
-        if text := state.documents.get(name):
-            store.client.log_text(run_id, text, name)
-        else:
-            folder = Path(name).parent
-            store.client.log_artifact(run_id, name, str(folder) if folder != Path() else None)
-        if Path(name) == paths.RECONSTRUCTIONS:
-            _log_image(store, run, paths.RECONSTRUCTIONS)
-    if names:
-        store.client.set_tag(run_id, tags.FILES, json.dumps(_hashes(state)))
+    artifacts.write(store, run_id, {name: content for name, content in lacking.items() if content is not None})
+    for name, content in lacking.items():
+        if content is None:
+            artifacts.remove(store, str(run.info.artifact_uri), name)
 
 
-def _log_image(store: Store, run: Run, path: Path) -> None:
-    """Show a picture in MLflow's image grid, which lays the runs side by side and shows the latest picture of each.
+def _grid(run: Run) -> artifacts.Contents:
+    """The reconstructions for MLflow's image grid, which lays the runs side by side: the picture and a small copy.
 
     The grid reads name, step, time and an identifier from the file's name, as `MlflowClient.log_image` writes it. Here
-    the identifier is the picture's MD5, and the time is one millisecond later for every picture that the run has shown.
+    the identifier is the picture's MD5, and the time is the run's.
     """
-    identifier, start = str(uuid.UUID(md5(path))), int(run.info.start_time)
-    shown = [file.path for file in store.client.list_artifacts(run.info.run_id, "images")]
-    age = len([name for name in shown if identifier not in name])
-    name = f"{path.stem}+step+0+timestamp+{start + age}+{identifier}"
-    with tempfile.TemporaryDirectory() as folder:
-        large, small = Path(folder, f"{name}.png"), Path(folder, f"{name}+compressed.webp")
-        with Image.open(path) as image:
-            image.save(large)
-            image.thumbnail((GRID_PIXELS, GRID_PIXELS))
-            image.save(small)
-        for file in (large, small):
-            store.client.log_artifact(run.info.run_id, str(file), "images")
-    store.client.set_tag(run.info.run_id, tags.IMAGES, "True")
+    if not paths.RECONSTRUCTIONS.exists():
+        return {}
+    identifier = uuid.UUID(md5(paths.RECONSTRUCTIONS))
+    name = f"{GRID}/{paths.RECONSTRUCTIONS.stem}+step+0+timestamp+{run.info.start_time}+{identifier}"
+    large, small = io.BytesIO(), io.BytesIO()
+    with Image.open(paths.RECONSTRUCTIONS) as image:
+        image.save(large, "PNG")
+        image.thumbnail((GRID_PIXELS, GRID_PIXELS))
+        image.save(small, "WEBP")
+    return {f"{name}.png": large.getvalue(), f"{name}+compressed.webp": small.getvalue()}
+
+
+def _delete_twins(store: Store, run: Run, state: State) -> None:
+    """Delete the other runs of this model, with what is registered of them: locks are per repository."""
+    there = runs.of_state(store, state.key, state.params)
+    for twin in runs.twins(there, run, state.model_md5):
+        registry.forget(store, twin.info.run_id)
+        model.discard(store, twin)
+        store.client.delete_run(twin.info.run_id)
 
 
 def _mark_as_current(store: Store, run_id: str) -> None:

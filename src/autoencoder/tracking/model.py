@@ -7,25 +7,61 @@ from pathlib import Path
 
 import numpy as np
 
-from autoencoder.tracking import export
-from autoencoder.tracking.client import LoggedModelOutput, Model, ModelSignature, Schema, TensorSpec, pyfunc
+from autoencoder.files import md5
+from autoencoder.tracking import artifacts, export, tags
+from autoencoder.tracking.client import (
+    LoggedModel,
+    LoggedModelOutput,
+    Model,
+    ModelSignature,
+    Run,
+    Schema,
+    TensorSpec,
+    pyfunc,
+)
 from autoencoder.tracking.store import Store
 
 SERVED_MODEL = Path(__file__).with_name("served_model.py")
 
 
 def log_model(store: Store, run_id: str, exported: Path) -> None:
-    """Log the program in the folder `exported` to the run, whose output it becomes last: a model cut short is none."""
-    run = store.client.get_run(run_id)
-    experiment = run.info.experiment_id
-    for model in store.client.search_logged_models([experiment], f"source_run_id = '{run_id}'"):
-        store.client.delete_logged_model(model.model_id)
-    model = store.client.create_logged_model(experiment, "autoencoder", run_id, params=run.data.params)
+    """Log the program in the folder `exported` to the run, whose output it becomes last: a model cut short is none.
+
+    A model that is there, but damaged, gets its files again.
+    """
+    there = store.model(run_id)
+    model = there or _create(store, run_id)
     with tempfile.TemporaryDirectory() as folder:
-        save_model(exported, Path(folder) / "model", Model(run_id=run_id, model_id=model.model_id))
-        store.client.log_model_artifacts(model.model_id, str(Path(folder) / "model"))
-    store.client.finalize_logged_model(model.model_id, "READY")
-    store.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+        path = Path(folder) / "model"
+        save_model(exported, path, Model(run_id=run_id, model_id=model.model_id))
+        files = {file.relative_to(path).as_posix(): md5(file) for file in path.rglob("*") if file.is_file()}
+        store.client.log_model_artifacts(model.model_id, str(path))
+    store.client.set_logged_model_tags(model.model_id, {tags.FILES: json.dumps(files)})
+    if not there:
+        store.client.finalize_logged_model(model.model_id, "READY")
+        store.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, 0)])
+
+
+def _create(store: Store, run_id: str) -> LoggedModel:
+    """A new model of the run, in the place of those that were cut short."""
+    run = store.client.get_run(run_id)
+    discard(store, run)
+    return store.client.create_logged_model(run.info.experiment_id, "autoencoder", run_id, params=run.data.params)
+
+
+def discard(store: Store, run: Run) -> None:
+    """Delete the models of the run."""
+    condition = f"source_run_id = '{run.info.run_id}'"
+    for model in store.client.search_logged_models([run.info.experiment_id], condition):
+        store.client.delete_logged_model(model.model_id)
+
+
+def whole(store: Store, model: LoggedModel | None) -> bool:
+    """Whether there is a model, and every file that was logged for it is there as it was logged."""
+    if not model or tags.FILES not in model.tags:
+        return False
+    expected = json.loads(model.tags[tags.FILES])
+    return bool(expected.items() <= artifacts.hashes(store, model.artifact_location).items())
 
 
 def save_model(exported: Path, path: Path, model: Model) -> None:

@@ -15,22 +15,34 @@ Points = dict[tuple[str, int], Point]  # by name and step
 def missing(store: Store, run: Run, points: Iterable[Point]) -> Points:
     """Those of `points` that `run` does not have."""
     there = _values(store, run, points)
-    return {(point.name, point.step): point for point in points if (point.name, point.step) not in there}
+    return {
+        (point.name, point.step): point
+        for point in points
+        if point.value not in there.get((point.name, point.step), ())
+    }
 
 
 def contradicts(store: Store, run: Run, points: Iterable[Point]) -> bool:
     """Whether `run` has another value than one of `points` in the same place."""
     there = _values(store, run, points)
-    return any(there.get((point.name, point.step), point.value) != point.value for point in points)
+    return any(point.value not in there.get((point.name, point.step), [point.value]) for point in points)
 
 
-def _values(store: Store, run: Run, points: Iterable[Point]) -> dict[tuple[str, int], float]:
-    names = {point.name for point in points} & set(run.data.metrics)
-    return {
-        (name, metric.step): metric.value
-        for name in names
-        for metric in store.client.get_metric_history(run.info.run_id, name)
-    }
+def added(store: Store, run: Run, points: Iterable[Point]) -> list[str]:
+    """The curves of `run` with values that are none of `points`: somebody added them, and MLflow removes none."""
+    known = {(point.name, point.step, point.value) for point in points}
+    there = _values(store, run, points)
+    return sorted(
+        {name for (name, step), values in there.items() for value in values if (name, step, value) not in known}
+    )
+
+
+def _values(store: Store, run: Run, points: Iterable[Point]) -> dict[tuple[str, int], list[float]]:
+    found: dict[tuple[str, int], list[float]] = {}
+    for name in {point.name for point in points} & set(run.data.metrics):
+        for metric in store.client.get_metric_history(run.info.run_id, name):
+            found.setdefault((name, metric.step), []).append(metric.value)
+    return found
 
 
 def log(store: Store, run_id: str, points: Points) -> None:

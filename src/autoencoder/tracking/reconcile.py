@@ -29,7 +29,9 @@ def reconcile_all() -> Iterator[tuple[str, UserError | None]]:
 
     Of several commits with one state the newest counts. The reason is a `history.GoneError` if the outputs are nowhere.
     """
-    for commit in history.states():
+    commits = history.states()
+    history.fetch(commits)
+    for commit in commits:
         try:
             with history.checked_out(commit) as folder, _as_workspace(folder):
                 reconcile()

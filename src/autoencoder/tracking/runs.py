@@ -9,31 +9,63 @@ from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.record import identity, lineage
 from autoencoder.record.lineage import Origin, Source
-from autoencoder.tracking import tags
+from autoencoder.tracking import artifacts, tags
 from autoencoder.tracking.client import Run, RunTag
 from autoencoder.tracking.store import Store
 
 CHANGES = "uncommitted.diff"  # an artifact: the patch on top of the commit
 
 
-def of_state(store: Store, key: str, params: dict[str, Any]) -> list[Run]:
-    """The runs of the state `key` with the flat `params`, oldest first: one per model, and any without one yet."""
-    runs = store.search(f"tags.`{tags.STATE}` = '{key}'") + _of_version_1(store, key, params)
-    return sorted(runs, key=lambda run: int(run.info.start_time))
+def of_state(store: Store, key: str, params: dict[str, Any], model_md5: str | None = None) -> list[Run]:
+    """The runs of the state `key` with the flat `params`, oldest first: one per model, and any without one yet.
+
+    Runs that were deleted in MLflow are among them if they have a model. A run with the model `model_md5` is found even
+    if it has lost its key.
+    """
+    found = [*store.search(f"tags.`{tags.STATE}` = '{key}'", deleted=True), *_without_key(store, key, params)]
+    if model_md5 and not with_model(found, model_md5):
+        found += _without_key(store, key, params, f"tags.`{tags.MODEL_MD5}` = '{model_md5}'")
+    known = [run for run in found if active(run) or tags.MODEL_MD5 in run.data.tags]
+    return sorted(known, key=lambda run: (int(run.info.start_time), run.info.run_id))
 
 
-def _of_version_1(store: Store, key: str, params: dict[str, Any]) -> list[Run]:
-    """Give the runs of the state that version 1 of this project made the tag by which they are found."""
+def _without_key(store: Store, key: str, params: dict[str, Any], condition: str | None = None) -> list[Run]:
+    """Give the runs of the state that lack the tag by which they are found, such as those of version 1, that tag."""
     wanted = identity.differences(params)
-    condition = f"tags.`{tags.TRAINING_KEY}` LIKE '%' AND params.seed = '{params.get('seed')}'"
+    version_1 = f"tags.`{tags.TRAINING_KEY}` LIKE '%' AND params.seed = '{params.get('seed')}'"
     found = [
         run
-        for run in store.search(condition)
-        if tags.STATE not in run.data.tags and identity.differences(_typed(run.data.params)) == wanted
+        for run in store.search(condition or version_1)
+        if (condition or tags.STATE not in run.data.tags) and identity.differences(_typed(run.data.params)) == wanted
     ]
     for run in found:
         store.client.set_tag(run.info.run_id, tags.STATE, key)
     return found
+
+
+def active(run: Run) -> bool:
+    """Whether the run was not deleted in MLflow, which keeps it until `mlflow gc`."""
+    return bool(run.info.lifecycle_stage == "active")
+
+
+def revived(store: Store, run: Run) -> Run:
+    """The run, restored if it was deleted."""
+    if active(run):
+        return run
+    store.client.restore_run(run.info.run_id)
+    return store.client.get_run(run.info.run_id)
+
+
+def twins(runs: list[Run], kept: Run, model_md5: str) -> list[Run]:
+    """The other runs with the model, which two workspaces made at once on a server. Version 1 made some by intent."""
+    return [
+        run
+        for run in runs
+        if run.data.tags.get(tags.MODEL_MD5) == model_md5
+        and run.info.run_id != kept.info.run_id
+        and active(run)
+        and tags.TRAINING_KEY not in run.data.tags
+    ]
 
 
 def _typed(params: dict[str, str]) -> dict[str, Any]:
@@ -45,8 +77,9 @@ def _typed(params: dict[str, str]) -> dict[str, Any]:
 
 
 def with_model(runs: list[Run], model_md5: str) -> Run | None:
-    """The newest of `runs` that has the model with this MD5."""
-    return next((run for run in reversed(runs) if run.data.tags.get(tags.MODEL_MD5) == model_md5), None)
+    """The oldest of `runs` that has the model with this MD5; one that was deleted only if there is no other."""
+    found = [run for run in runs if run.data.tags.get(tags.MODEL_MD5) == model_md5]
+    return next(iter(sorted(found, key=active, reverse=True)), None)
 
 
 def without_model(runs: list[Run]) -> Run | None:
@@ -63,7 +96,7 @@ def begin(store: Store, key: str, params: dict[str, Any], source: Source, began:
     described |= {f"{tags.VERSION}{name}": value for name, value in source.packages.items()}
     experiment, name = store.experiment(), identity.run_name(params)
     empty = store.run(source.mlflow_run) if source.mlflow_run else None
-    if not empty or empty.info.lifecycle_stage != "active" or tags.STATE in empty.data.tags:
+    if not empty or not active(empty) or tags.STATE in empty.data.tags:
         return store.client.create_run(experiment, began, tags.SOURCE | described, name)
     store.client.log_batch(empty.info.run_id, tags=[RunTag(*tag) for tag in described.items()])
     store.client.update_run(empty.info.run_id, name=name)
@@ -73,7 +106,7 @@ def begin(store: Store, key: str, params: dict[str, Any], source: Source, began:
 def warn(store: Store, new: Run, trained: list[Run], code: str) -> None:
     """Let the run `new` and those of `trained` warn of each other in which the same `code` gave another model."""
     for other in trained:
-        if other.data.tags.get(tags.CODE) == code:
+        if other.data.tags.get(tags.CODE) == code and active(other):
             store.client.set_tag(other.info.run_id, tags.DIFFERS, new.info.run_id)
             store.client.set_tag(new.info.run_id, tags.DIFFERS, other.info.run_id)
 
@@ -82,13 +115,13 @@ def log_lineage(store: Store, run_id: str, source: Source) -> None:
     """Log from which commit, and with which changes on top, the results of the run come; nothing without a commit."""
     if not source.commit:
         return
-    if source.diff:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / CHANGES
-            path.write_bytes(source.diff.encode("latin-1", "replace"))  # a "…" stands for a password
-            store.client.log_artifact(run_id, str(path))
-    dirty = str(bool(source.diff)).lower()
-    store.client.log_batch(run_id, tags=[RunTag(tags.COMMIT, source.commit), RunTag(tags.DIRTY, dirty)])
+    diff = source.diff.encode("latin-1", "replace")  # a "…" stands for a password
+    if diff:
+        artifacts.write(store, run_id, {CHANGES: diff})
+    known = {tags.COMMIT: source.commit, tags.DIRTY: str(bool(diff)).lower(), tags.DIFF: artifacts.md5_of(diff)}
+    store.client.log_batch(run_id, tags=[RunTag(*tag) for tag in known.items()])
+    if not diff and any(file.path == CHANGES for file in store.client.list_artifacts(run_id)):
+        artifacts.remove(store, str(store.client.get_run(run_id).info.artifact_uri), CHANGES)
 
 
 def facts(run: Run) -> dict[str, str]:
@@ -100,8 +133,8 @@ def facts(run: Run) -> dict[str, str]:
 def facts_of_model(store: Store, model_md5: str) -> dict[str, str]:
     """The `facts` of a run whose model has this MD5; none if there is no such run."""
     with store.errors():
-        found = store.search(f"tags.`{tags.MODEL_MD5}` = '{model_md5}'")
-        return facts(found[0]) if found else {}
+        found = next(store.search(f"tags.`{tags.MODEL_MD5}` = '{model_md5}'"), None)
+        return facts(found) if found else {}
 
 
 def origin(store: Store, run_id: str) -> Origin:

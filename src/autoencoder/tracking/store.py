@@ -3,7 +3,8 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import AbstractContextManager, chdir, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,24 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from autoencoder import paths
 from autoencoder.errors import UserError
-from autoencoder.tracking import server, view
-from autoencoder.tracking.client import MlflowClient, MlflowException, PagedList, Run
+from autoencoder.tracking import database, server, view
+from autoencoder.tracking.client import (
+    SEARCH_MAX_RESULTS_DEFAULT,
+    LoggedModel,
+    MlflowClient,
+    MlflowException,
+    PagedList,
+    Run,
+    ViewType,
+)
 
 EXPERIMENT = "autoencoder"
+FEW = 10  # runs of a page, of which the first counts
 KIND = ("mlflow.experimentKind", "custom_model_development")  # MLflow's page then shows what belongs to training
+
+
+class ReadOnlyError(UserError):
+    """The user may not write to the store."""
 
 
 class Store:
@@ -30,12 +44,15 @@ class Store:
         self.root, self.uri = server.root(), server.uri()
         with self.lock("store"), self.errors():
             self._create_database(create)
+            database.check()
             self.client = MlflowClient(self.uri, self.uri)
             self.client.search_experiments(max_results=1)
 
     def _create_database(self, create: bool) -> None:
         """Make a SQLite store whole or not at all: MLflow cannot go on with one whose migrations were cut short."""
         path = Path(self.uri.removeprefix("sqlite:///")).absolute()
+        if path.is_file() and not path.stat().st_size:
+            path.unlink()
         if not self.uri.startswith("sqlite:///") or path.exists():
             return
         if not create:
@@ -64,28 +81,36 @@ class Store:
             yield
         except (MlflowException, SQLAlchemyError, RequestException) as error:
             line = f"MLflow store {self.uri}: {error}".partition("\n")[0].rstrip(".")
+            if getattr(error, "error_code", None) == "PERMISSION_DENIED" or "readonly database" in line:
+                raise ReadOnlyError(f"{line}. Nothing was tracked: you may only read there") from None
             remedy = "Type `autoencoder track` when this is mended"
             raise UserError(f"{line}. Nothing is lost: the results are in the workspace. {remedy}") from None
 
-    def search(self, condition: str) -> list[Run]:
-        """All runs of all experiments that meet MLflow's `condition`."""
-        experiments = all_pages(lambda token: self.client.search_experiments(page_token=token))
-        identifiers = [experiment.experiment_id for experiment in experiments]
-        return all_pages(lambda token: self.client.search_runs(identifiers, condition, page_token=token))
+    def search(self, condition: str, order: str | None = None, *, deleted: bool = False) -> Iterator[Run]:
+        """The runs of all experiments that meet MLflow's `condition`, those that were deleted too if `deleted`."""
+        kind = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
+        by, most = ([order], FEW) if order else (None, SEARCH_MAX_RESULTS_DEFAULT)
+        return pages(lambda token: self.client.search_runs(self._experiments, condition, kind, most, by, token))
+
+    @cached_property
+    def _experiments(self) -> list[str]:
+        """The ids of all experiments: asking for them takes longer than a search. `experiment` may add one."""
+        experiments = pages(lambda token: self.client.search_experiments(page_token=token))
+        return [str(experiment.experiment_id) for experiment in experiments]
 
     def run(self, run_id: str) -> Run | None:
         """The run `run_id` as it is now, or None if there is none."""
-        try:
+        with absent_is_none():
             return self.client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return None
+        return None
 
-    def models(self, run_id: str) -> list[str]:
-        """The ids of the run's complete models: one, or none yet."""
+    def model(self, run_id: str) -> LoggedModel | None:
+        """The run's complete model, or None if there is none yet or it was deleted."""
         outputs = self.client.get_run(run_id).outputs
-        return [model.model_id for model in outputs.model_outputs] if outputs else []
+        for output in reversed(outputs.model_outputs if outputs else []):
+            with absent_is_none():
+                return self.client.get_logged_model(output.model_id)
+        return None
 
     def experiment(self) -> str:
         """The id of the experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else `autoencoder`.
@@ -100,6 +125,7 @@ class Store:
                 beside = None if "MLFLOW_TRACKING_URI" in os.environ else (self.root / "mlruns").as_uri()
                 with made_meanwhile():
                     self.client.create_experiment(name, artifact_location=beside)
+                self.__dict__.pop("_experiments", None)
             by_name = not identifier and self.client.get_experiment_by_name(name)
             found = by_name or self.client.get_experiment(str(identifier))
             if found.lifecycle_stage != "active":
@@ -113,14 +139,13 @@ class Store:
             return str(found.experiment_id)
 
 
-def all_pages(search: Callable[[str | None], PagedList[Any]]) -> list[Any]:
+def pages(search: Callable[[str | None], PagedList[Any]]) -> Iterator[Any]:
     """All that `search` finds, which gives a page of at most a thousand and the token of the next one."""
     page = search(None)
-    found = list(page)
+    yield from page
     while page.token:
         page = search(page.token)
-        found += page
-    return found
+        yield from page
 
 
 @contextmanager
@@ -135,10 +160,19 @@ def _folder_lock(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def made_meanwhile() -> Iterator[None]:
-    """Accept that another user of a team's server made the same thing meanwhile: the locks are per repository."""
+def _accepting(*codes: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+        if error.error_code not in codes:
             raise
+
+
+def made_meanwhile() -> AbstractContextManager[None]:
+    """Accept that another user of a team's server made the same thing meanwhile: the locks are per repository."""
+    return _accepting("RESOURCE_ALREADY_EXISTS")
+
+
+def absent_is_none() -> AbstractContextManager[None]:
+    """Accept that MLflow does not have what is asked for."""
+    return _accepting("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND")

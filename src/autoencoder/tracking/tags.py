@@ -20,5 +20,6 @@ NOTE = "mlflow.note.content"
 USER = "mlflow.user"
 IMAGES = "mlflow.loggedImages"
 SOURCE = {"mlflow.source.name": "dvc.yaml", "mlflow.source.type": "LOCAL"}
-FILES = "mlflow.autoencoder.files"  # the MD5 of every artifact, as JSON
+FILES = "mlflow.autoencoder.files"  # of a model: the MD5 of every file, as JSON
+DIFF = "mlflow.autoencoder.diff"  # the MD5 of uncommitted.diff
 BEGAN = "mlflow.autoencoder.began"  # when the training of the journal began that was followed last
