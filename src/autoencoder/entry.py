@@ -3,6 +3,7 @@
 import atexit
 import gc
 import signal
+import sys
 from typing import Any
 
 import click
@@ -18,6 +19,15 @@ def spare_garbage_collection() -> None:
     """
     gc.disable()
     atexit.register(gc.freeze)
+
+
+def bar(what: str) -> Any:
+    """A progress bar on the terminal over the items of a list, none elsewhere."""
+    from functools import partial
+
+    from tqdm import tqdm
+
+    return partial(tqdm, desc=what, leave=False, disable=not sys.stderr.isatty())
 
 
 class Group(click.Group):

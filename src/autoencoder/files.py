@@ -39,9 +39,9 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[Any]) -> None:
-    """Write dataclass instances, at least one, as CSV; floats keep every digit."""
+    """Write dataclass instances, at least one, as CSV without what is None; floats keep every digit."""
     text = io.StringIO()
-    dicts = [asdict(row) for row in rows]
+    dicts = [{name: value for name, value in asdict(row).items() if value is not None} for row in rows]
     writer = csv.DictWriter(text, list(dicts[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(dicts)

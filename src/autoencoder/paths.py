@@ -16,10 +16,12 @@ OPTIMUM = Path("models/pca.safetensors")
 MODEL = Path("models/autoencoder.safetensors")
 TRAINING = Path("metrics/training.csv")
 STEPS = Path("metrics/steps.csv")
-ANGLES = Path("metrics/principal_angles.csv")
+PIXELS = Path("metrics/pixels.json")
 EVALUATION = Path("metrics/evaluation.json")
+FAMILY = Path("metrics/family")  # tables that only some models have
 FIGURES = Path("figures")
-RECONSTRUCTIONS = FIGURES / "reconstructions.png"
+FAMILY_FIGURES = FIGURES / "family"  # and pictures
+GRID = FIGURES / "grid.png"  # made for places where pictures are small
 TRACKED = Path("mlruns/tracked")  # beside the store's artifacts: when those are removed, DVC runs `track` again
 
 # Git-ignored, and no part of the record.

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from autoencoder import article
+from autoencoder.analysis.family_figures import grid
 from autoencoder.analysis.layout import (
     BLUE,
     GREY,
@@ -30,8 +31,10 @@ from autoencoder.analysis.layout import (
     whole_numbers,
 )
 from autoencoder.analysis.results import Results
-from autoencoder.data.images import scale, unscale
+from autoencoder.data.images import rescale, scale, unscale
 from autoencoder.models.linear import LinearAutoencoder
+
+GRID = 10  # images in the picture for MLflow's grid
 
 # How the code follows from the original, and the reconstruction from the code.
 MAPS = ("$f($original$)$", "$g($code$)$")
@@ -44,16 +47,21 @@ def draw(results: Results, history: Sequence[dict[str, float]], data_name: str, 
     chosen = choose(results.images.test_labels, len(results.images.test), examples)
     images = results.images.test[chosen]
     labels = None if results.images.test_labels is None else results.images.test_labels[chosen]
-    codes = results.model.encode(scale(images))
-    rebuilt = results.model.decode(codes)
+    codes = results.model.encode(results.inputs(images))
+    rebuilt = rescale(results.model.decode(codes), results.model.lowest)
     k = results.description.code_dimensions
+    optimum = results.optimum.by_rank("test", centred=results.centred)[results.rank].item()
+    first = choose(results.images.test_labels, len(results.images.test), GRID)[:GRID]
+    grid_x = results.inputs(results.images.test[first])
+    grid_original, grid_rebuilt = (unscale(x, results.model.lowest) for x in (grid_x, results.model(grid_x)))
     linear = isinstance(results.model, LinearAutoencoder)
     as_printed = linear and data_name == article.PARAMS["data.name"] and k == article.PARAMS["model.code_dimensions"]
     printed = article.TEST_LOSSES if as_printed else ()
     return {
         "code": code(images[:1], codes[:1], rebuilt[:1], LINEAR_MAPS if linear else MAPS),
         "reconstructions": reconstructions(images, rebuilt, labels, k),
-        "training_curve": training_curve(history, results.optimum.test_mse[k].item(), printed),
+        "training_curve": training_curve(history, optimum, printed),
+        "grid": grid(grid_original, grid_rebuilt, results.images.shape),
     }
 
 

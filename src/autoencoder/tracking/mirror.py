@@ -172,8 +172,8 @@ def _log_files(store: Store, run: Run, state: State, names: Iterable[str]) -> No
             store.client.log_text(run_id, text, name)
         else:
             store.client.log_artifact(run_id, name, str(Path(name).parent))
-        if Path(name) == paths.RECONSTRUCTIONS:
-            _log_image(store, run, paths.RECONSTRUCTIONS)
+        if Path(name) == paths.GRID:
+            _log_image(store, run, paths.GRID)
     if names:
         store.client.set_tag(run_id, tags.FILES, json.dumps(_hashes(state)))
 

@@ -10,13 +10,16 @@ from torch import nn
 class SGD:
     """v ← momentum · v + gradient, weight ← weight - learning_rate · v, from v = 0: torch.optim.SGD's steps.
 
-    That one loads torch._dynamo when it is made, which takes as long as loading torch.
+    With `weight_decay` the gradient is that of loss + weight_decay / 2 · Σ weight². torch's class loads torch._dynamo
+    when it is made, which takes as long as loading torch.
     """
 
-    def __init__(self, weights: Iterable[nn.Parameter], learning_rate: float, momentum: float) -> None:
+    def __init__(
+        self, weights: Iterable[nn.Parameter], learning_rate: float, momentum: float, weight_decay: float = 0.0
+    ) -> None:
         self.weights = list(weights)
         self.velocities = [torch.zeros_like(weight, requires_grad=False) for weight in self.weights]
-        self.learning_rate, self.momentum = learning_rate, momentum
+        self.learning_rate, self.momentum, self.weight_decay = learning_rate, momentum, weight_decay
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -29,6 +32,8 @@ class SGD:
         for weight, velocity in zip(self.weights, self.velocities, strict=True):
             if weight.grad is not None:
                 velocity.mul_(self.momentum).add_(weight.grad)
+                if self.weight_decay:
+                    velocity.add_(weight, alpha=self.weight_decay)
                 weight.add_(velocity, alpha=-self.learning_rate)
 
     def state_dict(self) -> dict[str, Any]:
