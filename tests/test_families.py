@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 
-from autoencoder import models
-from autoencoder.families.autoencoder import Autoencoder
-from autoencoder.families.constraint import CONSTRAINTS, L1, Constraint, Contractive, TopK, Variational
-from autoencoder.families.convolutional import convolutional
-from autoencoder.families.corruption import CORRUPTIONS, Corruption, Gaussian, Masking, SaltAndPepper
-from autoencoder.families.mlp import ACTIVATIONS, mlp
-from autoencoder.families.objective import LOSSES, CrossEntropy, Objective, SquaredError, mse_per_image, scale
+from autoencoder.data.images import Images, scale
+from autoencoder.models.autoencoder import Autoencoder
+from autoencoder.models.constraint import CONSTRAINTS, L1, Contractive, TopK, Variational, divergence
+from autoencoder.models.networks import ACTIVATIONS, NETWORKS, convolutional, mlp
+from autoencoder.models.saved import LOWEST, Description
+from autoencoder.training.corruption import CORRUPTIONS, Gaussian, Masking, SaltAndPepper
+from autoencoder.training.objective import LOSSES, CrossEntropy, Objective, SquaredError, mse_per_image, objective
 
 NOTHING = torch.empty(0)
 
@@ -29,7 +29,9 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
 
 def pieces(name: str, shape: tuple[int, int, int], code: int, width: int) -> tuple[nn.Module, nn.Module]:
     return (
-        mlp(shape, code, width, [9, 7], "relu") if name == "mlp" else convolutional(shape, code, width, [3, 5], "relu")
+        mlp(shape, code, width, hidden=[9, 7], activation="relu")
+        if name == "mlp"
+        else convolutional(shape, code, width, channels=[3, 5], activation="relu")
     )
 
 
@@ -43,14 +45,14 @@ def test_networks_take_images_of_every_size(name: str, shape: tuple[int, int, in
 
 
 def test_an_mlp_has_a_mirrored_decoder_and_its_activation_only_between_layers() -> None:
-    encoder, decoder = mlp((1, 4, 4), 2, 3, [8, 5], "tanh")
+    encoder, decoder = mlp((1, 4, 4), 2, 3, hidden=[8, 5], activation="tanh")
     assert [tuple(layer.weight.shape) for layer in encoder if isinstance(layer, nn.Linear)] == [(8, 16), (5, 8), (3, 5)]
     assert [tuple(layer.weight.shape) for layer in decoder if isinstance(layer, nn.Linear)] == [(5, 2), (8, 5), (16, 8)]
     assert [type(layer) for layer in encoder] == [nn.Linear, nn.Tanh] * 2 + [nn.Linear]
 
 
 def test_an_mlp_without_hidden_layers_is_affine() -> None:
-    encoder, decoder = mlp((1, 4, 4), 2, 2, [], "relu")
+    encoder, decoder = mlp((1, 4, 4), 2, 2, hidden=[], activation="relu")
     model = Autoencoder(encoder, decoder).double()
     first, second = normal(3, 16), normal(3, 16, seed=1)
     torch.testing.assert_close(model(0.3 * first + 0.7 * second), 0.3 * model(first) + 0.7 * model(second))
@@ -58,7 +60,7 @@ def test_an_mlp_without_hidden_layers_is_affine() -> None:
 
 def test_inputs_are_scaled_as_the_article_does_or_to_probabilities() -> None:
     images = torch.arange(256, dtype=torch.uint8).reshape(4, 1, 8, 8)
-    assert torch.equal(scale(images, -1.0), models.scale(images))
+    assert torch.equal(scale(images), images.flatten(1).float().mul_(2 / 255).sub_(1))
     torch.testing.assert_close(scale(images, 0.0), images.flatten(1) / 255)
 
 
@@ -100,8 +102,8 @@ def test_gaussian_noise_is_a_share_of_the_distance_from_black_to_white(lowest: f
 
 
 def test_random_numbers_are_a_function_of_seed_and_step() -> None:
-    objective = Objective(Gaussian(0.1), Variational(), SquaredError())
-    first, again, other, seeded = (objective.draw(4, 9, 3, *which) for which in ((1, 5), (1, 5), (1, 6), (5, 1)))
+    aim = Objective(Gaussian(0.1), Variational(), SquaredError())
+    first, again, other, seeded = (aim.draw(4, 9, 3, *which) for which in ((1, 5), (1, 5), (1, 6), (5, 1)))
     for index in range(2):
         assert torch.equal(first[index], again[index])
         assert not torch.equal(first[index], other[index])
@@ -179,7 +181,7 @@ def test_the_contractive_estimate_of_a_deep_encoder_is_right_in_the_mean_over_al
 
 @pytest.mark.parametrize("hidden", [[], [5]])
 def test_the_contractive_penalty_has_gradients(hidden: list[int]) -> None:
-    encoder, _ = mlp((1, 2, 3), 4, 4, hidden, "tanh")
+    encoder, _ = mlp((1, 2, 3), 4, 4, hidden=hidden, activation="tanh")
     penalised = Penalised(encoder.double(), normal(3, 6), normal(3, 4, seed=1).sign())
 
     def penalty(weight: Tensor) -> Tensor:
@@ -204,7 +206,8 @@ def test_bce_is_torch_distributions_bernoulli_and_its_output_a_probability() -> 
     loss = CrossEntropy()
     logits, x = normal(3, 5), torch.randint(2, (3, 5), generator=generator()).double()
     torch.testing.assert_close(loss.error(logits, x), -torch.distributions.Bernoulli(logits=logits).log_prob(x))
-    torch.testing.assert_close(loss.output(logits), torch.distributions.Bernoulli(logits=logits).probs)
+    output = Autoencoder(nn.Identity(), nn.Identity(), lowest=0.0).decode(logits)
+    torch.testing.assert_close(output, torch.distributions.Bernoulli(logits=logits).probs)
     assert loss.error(torch.tensor([[200.0, -200.0]]), torch.tensor([[0.0, 1.0]])).tolist() == [[200, 200]]
 
 
@@ -217,34 +220,37 @@ def test_mse_in_nats_is_torch_distributions_normal_of_half_the_strength() -> Non
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_the_mse_has_one_unit_whatever_the_scale_of_the_inputs(name: str) -> None:
-    lowest = LOSSES[name]().lowest
+    lowest = LOWEST[name]
     images = torch.arange(128, dtype=torch.uint8).reshape(2, 1, 8, 8)
     found = mse_per_image(scale(images + 100, lowest), scale(images, lowest), lowest)
     torch.testing.assert_close(found, torch.full((2,), (200 / 255) ** 2))
 
 
-@pytest.mark.parametrize("model", ["mlp", "convolutional"])
+OPTIONS = {
+    "linear": {},
+    "mlp": {"hidden": [9, 7], "activation": "relu"},
+    "convolutional": {"channels": [3, 5], "activation": "tanh"},
+}
+
+
+@pytest.mark.parametrize("model", NETWORKS)
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
 @pytest.mark.parametrize("constraint", CONSTRAINTS)
-def test_every_combination_learns(
-    digits: dict[str, Tensor], model: str, loss: str, corruption: str, constraint: str
-) -> None:
-    made = LOSSES[loss]()
-    asked = CONSTRAINTS[constraint](strength=0.01, active=3)
-    objective = Objective(CORRUPTIONS[corruption](0.2, made.lowest), asked, made)
-    torch.manual_seed(0)
-    network = Autoencoder(*pieces(model, (1, 8, 8), 6, asked.width(6)), asked, made.output)
-    x = scale(digits["train_images"][:64], made.lowest)
-    optimizer = torch.optim.SGD(network.parameters(), 0.5, momentum=0.9)
+def test_every_combination_learns(digits: Images, model: str, loss: str, corruption: str, constraint: str) -> None:
+    asked = {"name": constraint} | ({} if constraint == "none" else {"strength": 0.01, "active": 3})
+    description = Description(model, 6, (1, 8, 8), OPTIONS[model], asked, {"name": corruption, "level": 0.2}, loss)
+    network, aim = description.build(0), objective(description)
+    x = scale(digits.train[:64], network.lowest)
+    optimizer = torch.optim.SGD(network.parameters(), 0.5 if model != "linear" or loss == "bce" else 0.1, momentum=0.9)
     losses = []
     for step in range(40):
-        value, errors, penalties = objective(network, x, *objective.draw(64, 64, 6, 0, step))
-        torch.testing.assert_close(value, (errors + penalties).mean() / 64)
+        value, figures = aim(network, x, *aim.draw(64, 64, 6, 0, step))
         optimizer.zero_grad()
         value.backward()
         optimizer.step()
         losses.append(value.item())
+        assert figures.shape == (len(aim.names),)
     assert losses[-1] < 0.95 * losses[0]
     with torch.no_grad():
         code = network.encode(x)
@@ -256,17 +262,37 @@ def test_every_combination_learns(
         assert rebuilt.max() <= 1
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+def test_figures_of_a_batch_are_its_mean_squared_error_and_the_bound(digits: Images, loss: str) -> None:
+    description = Description("mlp", 3, (1, 8, 8), OPTIONS["mlp"], {"name": "variational", "strength": 2.0}, loss=loss)
+    model, aim = description.build(0), objective(description)
+    x = scale(digits.train[:20], model.lowest)
+    noise = aim.draw(20, 64, 3, 0, 0)
+    value, (mse, nats) = aim(model, x, *noise)
+    h = model.encoder(x)
+    decoded = model.decoder(model.constraint.code(h, noise[1]))
+    log_p = (
+        torch.distributions.Bernoulli(logits=decoded, validate_args=False).log_prob(x)
+        if loss == "bce"
+        else Normal(decoded, 1.0).log_prob(x)  # half the strength is the variance
+    )
+    kl = divergence(h).sum(1)
+    torch.testing.assert_close(nats, (kl - log_p.sum(1)).mean(), rtol=1e-4, atol=1e-4)
+    unit = decoded.sigmoid() if loss == "bce" else (decoded + 1) / 2
+    torch.testing.assert_close(mse, (2 * (unit - digits.train[:20].flatten(1) / 255)).square().mean())
+    if loss == "mse":
+        torch.testing.assert_close(value, ((decoded - x).square().sum(1) + 2 * kl).mean() / 64)
+
+
 def test_without_corruption_and_constraint_the_objective_is_the_mean_squared_error() -> None:
-    objective = Objective(Corruption(), Constraint(), SquaredError())
-    model = Autoencoder(*mlp((1, 4, 4), 2, 2, [5], "relu")).double()
+    model = Autoencoder(*mlp((1, 4, 4), 2, 2, hidden=[5], activation="relu")).double()
     x = normal(7, 16)
-    loss, _, _ = objective(model, x, *objective.draw(7, 16, 2, 0, 0))
+    loss, _ = Objective()(model, x)
     torch.testing.assert_close(loss, nn.functional.mse_loss(model(x), x))
 
 
 def test_what_is_reconstructed_is_the_clean_input() -> None:
-    objective = Objective(Masking(1.0), Constraint(), SquaredError())
-    model = Autoencoder(nn.Identity(), nn.Identity())
+    aim = Objective(Masking(1.0))
     x = torch.rand(3, 4)
-    _, errors, _ = objective(model, x, *objective.draw(3, 4, 4, 0, 0))
-    torch.testing.assert_close(errors, (x + 1).square().sum(1))
+    loss, _ = aim(Autoencoder(nn.Identity(), nn.Identity()), x, *aim.draw(3, 4, 4, 0, 0))
+    torch.testing.assert_close(loss, (x + 1).square().mean())

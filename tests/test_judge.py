@@ -10,12 +10,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from autoencoder.families import judge
-from autoencoder.families.autoencoder import Autoencoder
-from autoencoder.families.constraint import Constraint, TopK, Variational
-from autoencoder.families.corruption import CORRUPTIONS, Corruption, Gaussian, Masking
-from autoencoder.families.mlp import mlp
-from autoencoder.families.objective import CrossEntropy, Objective, SquaredError, scale
+from autoencoder.analysis import judge
+from autoencoder.analysis.optimum import fit
+from autoencoder.data.images import Images, scale
+from autoencoder.models.autoencoder import Autoencoder
+from autoencoder.models.constraint import Constraint, TopK, Variational, divergence
+from autoencoder.models.networks import mlp
+from autoencoder.training.corruption import CORRUPTIONS, Corruption, Gaussian, Masking
+from autoencoder.training.objective import CrossEntropy, Objective, SquaredError
 
 SPECTRUM = torch.tensor([3.0, 2.0, 1.2, 0.3, 0.2, 0.1], dtype=torch.float64)  # variances of `data` along its axes
 NOTHING = torch.empty(0)
@@ -56,7 +58,7 @@ def minimise(model: nn.Module, loss: object, steps: int = 400) -> float:
 
 def linear(code: int, width: int, seed: int = 0) -> tuple[nn.Sequential, nn.Sequential]:
     torch.manual_seed(seed)
-    encoder, decoder = mlp((1, 2, 3), code, width, [], "relu")
+    encoder, decoder = mlp((1, 2, 3), code, width, hidden=[], activation="relu")
     return encoder.double(), decoder.double()
 
 
@@ -141,11 +143,9 @@ def test_a_linear_denoiser_approaches_the_reduced_rank_wiener_filter(
     assert optimum == pytest.approx(error(means(test), tried).item() * unit, rel=1e-3)
 
 
-def test_without_corruption_the_wiener_filter_is_pca(digits: dict[str, Tensor]) -> None:
-    from autoencoder import pca
-
-    x, test = (scale(digits[f"{split}_images"], -1.0).double() for split in ("train", "test"))
-    optimum = pca.fit(digits["train_images"], digits["test_images"])
+def test_without_corruption_the_wiener_filter_is_pca(digits: Images) -> None:
+    x, test = (scale(images).double() for images in (digits.train, digits.test))
+    optimum = fit(digits)
     for affine, curve in ((False, optimum.test_mse), (True, optimum.centred_test_mse)):
         found = judge.denoising_optimum(Corruption(), means(x), means(test), 5, affine)
         assert found == pytest.approx(curve[5].item(), rel=1e-5)
@@ -178,12 +178,12 @@ def test_the_equivalent_rank_lies_between_the_ranks_that_are_worse_and_better(ms
     assert judge.equivalent_rank(mse, curve) == pytest.approx(rank)
 
 
-def splits(digits: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def splits(digits: Images) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     train, test = (scale(digits[f"{split}_images"], -1.0) for split in ("train", "test"))
-    return train, digits["train_labels"], test, digits["test_labels"]
+    return train, digits.train_labels, test, digits.test_labels
 
 
-def test_the_probe_is_scikit_learns_least_squares(digits: dict[str, Tensor]) -> None:
+def test_the_probe_is_scikit_learns_least_squares(digits: Images) -> None:
     train, labels, test, test_labels = splits(digits)
     oracle = LinearRegression().fit(train.numpy(), np.eye(10)[labels.numpy()])
     wrong = (oracle.predict(test.numpy()).argmax(1) != test_labels.numpy()).mean()
@@ -191,16 +191,14 @@ def test_the_probe_is_scikit_learns_least_squares(digits: dict[str, Tensor]) -> 
 
 
 @pytest.mark.parametrize("neighbours", [1, 5, 40])
-def test_neighbours_are_scikit_learns(digits: dict[str, Tensor], neighbours: int) -> None:
+def test_neighbours_are_scikit_learns(digits: Images, neighbours: int) -> None:
     train, labels, test, test_labels = splits(digits)
     oracle = KNeighborsClassifier(neighbours, algorithm="brute").fit(train.double().numpy(), labels.numpy())
     wrong = (oracle.predict(test.double().numpy()) != test_labels.numpy()).mean()
     assert judge.neighbour_error(train, labels, test, test_labels, neighbours=neighbours) == pytest.approx(wrong)
 
 
-def test_neighbours_report_progress_and_need_not_be_many(
-    digits: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_neighbours_report_progress_and_need_not_be_many(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     train, labels, test, test_labels = splits(digits)
     monkeypatch.setattr(judge, "TRAIN_LIMIT", 100)
     monkeypatch.setattr(judge, "TEST_LIMIT", 250)
@@ -221,12 +219,12 @@ def test_thinning_spreads_evenly_and_keeps_what_is_few() -> None:
 
 
 @pytest.fixture(scope="module")
-def small(digits: dict[str, Tensor]) -> tuple[Autoencoder, Objective, Tensor]:
+def small(digits: Images) -> tuple[Autoencoder, Objective, Tensor]:
     """A variational autoencoder with a code of three, after a few steps on digits."""
     objective = Objective(Corruption(), Variational(), CrossEntropy())
     torch.manual_seed(0)
-    model = Autoencoder(*mlp((1, 8, 8), 3, 6, [32], "tanh"), objective.constraint, objective.loss.output)
-    x = scale(digits["train_images"], 0.0)
+    model = Autoencoder(*mlp((1, 8, 8), 3, 6, hidden=[32], activation="tanh"), objective.constraint, lowest=0.0)
+    x = scale(digits.train, 0.0)
     optimizer = torch.optim.SGD(model.parameters(), 2.0, momentum=0.9)
     for step in range(300):
         batch = x[step % 10 :: 10]
@@ -244,13 +242,26 @@ def test_the_importance_weighted_bound_falls_with_more_samples_in_the_mean(
     assert bounds[1] > bounds[2] + 0.03
 
 
-def test_one_sample_gives_the_variational_bound(small: tuple[Autoencoder, Objective, Tensor]) -> None:
+def test_one_sample_gives_the_variational_bound(small: tuple[Autoencoder, Objective, Tensor], digits: Images) -> None:
     """log p(z) - log q(z|x) of one sample has the mean -KL: over many seeds, both are the same bound."""
-    figures, by_unit = judge.variational(*small, batch_size=64)
+    model, objective, _ = small
     singles = [judge.importance_weighted_nats(*small, 1, seed).mean().item() for seed in range(40)]
-    assert sum(singles) / 40 == pytest.approx(figures["nats"], abs=0.5)
-    assert figures["nats"] == pytest.approx(figures["reconstruction_nats"] + figures["divergence_nats"])
-    assert by_unit.sum().item() == pytest.approx(figures["divergence_nats"])
+    assert sum(singles) / 40 == pytest.approx(objective.nats(model, digits.train[:200]), abs=0.5)
+
+
+def test_the_bound_of_a_data_set_is_that_of_its_batches_with_the_same_noise(
+    small: tuple[Autoencoder, Objective, Tensor], digits: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, objective, x = small
+    noise = [objective.draw(200, 64, 3, 0, -1)[1], objective.draw(50, 64, 3, 0, -2)[1]]
+    batches = [x, scale(digits.train[1000:1050], 0.0)]
+    sums = [
+        len(batch) * objective(model, batch, NOTHING, drawn)[1][1].item()
+        for batch, drawn in zip(batches, noise, strict=True)
+    ]
+    images = torch.cat([digits.train[:200], digits.train[1000:1050]])
+    monkeypatch.setattr("autoencoder.training.objective.BATCH", 200)
+    assert objective.nats(model, images) == pytest.approx(sum(sums) / 250, rel=1e-5)
 
 
 def test_the_importance_weighted_likelihood_of_a_linear_model_is_exact() -> None:
@@ -282,11 +293,10 @@ def test_units_whose_mean_never_changes_are_not_active() -> None:
     with torch.no_grad():
         encoder.weight.zero_()
         encoder.weight[1, 0] = 1
-    objective = Objective(Corruption(), Variational(), SquaredError())
-    model = Autoencoder(encoder, decoder, objective.constraint)
-    figures, by_unit = judge.variational(model, objective, torch.rand(50, 3), 20)
-    assert figures["active_units"] == 1
-    assert by_unit.shape == (2,)
+    x = torch.rand(50, 3)
+    by_unit, active = judge.carried(Autoencoder(encoder, decoder, Variational()), x, 20)
+    assert active == 1
+    torch.testing.assert_close(by_unit, divergence(encoder(x)).double().mean(0), check_dtype=False)
 
 
 def test_sparseness_counts_what_is_active_and_what_never_is() -> None:
@@ -301,7 +311,7 @@ def test_sparseness_counts_what_is_active_and_what_never_is() -> None:
 
 
 def test_the_jacobians_are_autograds_and_the_spectrum_theirs() -> None:
-    encoder, _ = mlp((1, 2, 3), 4, 4, [5], "tanh")
+    encoder, _ = mlp((1, 2, 3), 4, 4, hidden=[5], activation="tanh")
     encoder.double()
     x = normal(7, 6)
     expected = torch.stack([torch.autograd.functional.jacobian(lambda row: encoder(row[None])[0], row) for row in x])

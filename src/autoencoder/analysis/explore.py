@@ -67,7 +67,7 @@ def atoms(model: Autoencoder, codes: Float[Tensor, "n code"]) -> Float[Tensor, "
 
 @dataclass(frozen=True)
 class Sum:
-    """The pixels of a reconstruction as a sum: those of the code 0, and what each of `units`, the largest first, adds."""
+    """A reconstruction's pixels as a sum: those of the code 0, and what each of `units`, the largest first, adds."""
 
     units: list[int]
     values: list[float]
