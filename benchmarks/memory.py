@@ -35,12 +35,13 @@ import torch
 from pathlib import Path
 from autoencoder.data.images import load_images
 from autoencoder.models.saved import Description
+from autoencoder.params import Train
 from autoencoder.training.loop import Training
 path, batches = Path(sys.argv[1]), int(sys.argv[2])
 images = load_images(path)
-run = Training(Description("linear", 32, (1, 1, 784)).build(42), images, epochs=1,
-               batch_size=32, optimizer="sgd", learning_rate=10**-1.5, momentum=0.5, log_every=1000, seed=42,
-               device=torch.device("cpu"))
+settings = Train(epochs=1, batch_size=32, optimizer="sgd", learning_rate=10**-1.5, momentum=0.5, log_every=1000)
+model = Description("linear", 32, images.shape).build(42)
+run = Training(model, images, settings, seed=42, device=torch.device("cpu"))
 begin = time.perf_counter()
 for progress in run.run():
     if run.batches_seen >= batches:
@@ -108,6 +109,8 @@ def header(images: int) -> bytes:
 
 def repeat_mnist(path: Path, images: int) -> None:
     """MNIST's training images, as often as it takes."""
+    from autoencoder.data.images import load_images
+
     pixels = load_images(IMAGES).train.numpy().tobytes()
     with path.open("wb") as file:
         file.write(header(images))

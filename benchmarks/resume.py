@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from autoencoder import numerics, params
-from autoencoder.data.images import load_images
+from autoencoder.data.images import Images, load_images
 from autoencoder.models.saved import describe
 from autoencoder.training import resume as resuming
 from autoencoder.training.loop import Training
@@ -56,11 +56,11 @@ def compare(blocks: int) -> dict[str, Any]:
     }
 
 
-def training(images: dict[str, torch.Tensor], settings: params.Params, epochs: int) -> Training:
+def training(images: Images, settings: params.Params, epochs: int) -> Training:
     """The training of `settings`, for `epochs`."""
-    model = describe(images.train, **settings.model.model_dump()).build(settings.seed)
-    options = settings.train.model_dump() | {"epochs": epochs}
-    return Training(model, images, **options, seed=settings.seed, device=torch.device("cpu"))
+    model = describe(images, **settings.model.model_dump()).build(settings.seed)
+    train = settings.train.model_copy(update={"epochs": epochs})
+    return Training(model, images, train, seed=settings.seed, device=torch.device("cpu"))
 
 
 def counted(work: Callable[..., None], spent: list[float]) -> Callable[..., None]:

@@ -57,27 +57,23 @@ def training(images: Any, settings: dict[str, int]) -> float:
     """Seconds per epoch of this project's training, from a part of an epoch."""
     import torch
 
-    from autoencoder.training import loop
+    from autoencoder.data.images import Images
+    from autoencoder.models.saved import Description
+    from autoencoder.params import Train
+    from autoencoder.training.loop import Training
 
-    run = loop.Training(
-        build("linear", input_dimensions=784, code_dimensions=settings["code_dimensions"], seed=42),
-        {"train_images": images[: settings["images"]], "test_images": images[:1]},
-        epochs=2,
-        batch_size=settings["batch_size"],
-        optimizer="sgd",
-        learning_rate=0.01,
-        momentum=0.5,
-        log_every=1_000,
-        seed=42,
-        device=torch.device("cpu"),
-    )
+    batch_size = settings["batch_size"]
+    train = Train(epochs=2, batch_size=batch_size, optimizer="sgd", learning_rate=0.01, momentum=0.5, log_every=1_000)
+    some = Images(images[: settings["images"]], images[:1])
+    model = Description("linear", settings["code_dimensions"], some.shape).build(42)
+    run = Training(model, some, train, seed=42, device=torch.device("cpu"))
     progress = run.run()
     next(progress)
     before = run.batches_seen
     begin = time.perf_counter()
-    while (run.batches_seen - before) * run.batch_size < min(SAMPLE, settings["images"]):
+    while (run.batches_seen - before) * batch_size < min(SAMPLE, settings["images"]):
         next(progress)
-    seen = (run.batches_seen - before) * run.batch_size
+    seen = (run.batches_seen - before) * batch_size
     return (time.perf_counter() - begin) / seen * settings["images"]
 
 
@@ -92,6 +88,8 @@ def draw(found: dict[str, Any], path: Path, facts: str) -> None:
     """One panel per knob: seconds per epoch against its value."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FixedLocator, NullLocator
+
+    from autoencoder.analysis import layout
 
     with layout.style():
         drawn, panels = plt.subplots(1, len(found), figsize=(13, 3.4), layout="constrained", sharey=True)

@@ -10,7 +10,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autoencoder.data.images import Images
 
 SEED, BATCH, CODE, LEARNING_RATE, MOMENTUM = 42, 32, 32, 10**-1.5, 0.5
 NAMES = (  # in turn, there and back: who follows the article's long epoch finds cold caches
@@ -59,34 +64,42 @@ def article(path: Path) -> Epochs:
         yield timed(epoch), mean_squared_error(model, images.test, 1_000)
 
 
-def write_idx(images: dict, folder: Path) -> None:
+def write_idx(images: "Images", folder: Path) -> None:
     """The four files that torchvision expects, unpacked, in the format of yann.lecun.com's MNIST page."""
     folder.mkdir(parents=True)
-    for split, name in (("train", "train"), ("test", "t10k")):
-        for kind, suffix in (("images", "images-idx3-ubyte"), ("labels", "labels-idx1-ubyte")):
-            array = images[f"{split}_{kind}"].squeeze().numpy().astype("u1")
-            header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-            (folder / f"{name}-{suffix}").write_bytes(header + array.tobytes())
+    for tensor, name in (
+        (images.train, "train-images-idx3-ubyte"),
+        (images.train_labels, "train-labels-idx1-ubyte"),
+        (images.test, "t10k-images-idx3-ubyte"),
+        (images.test_labels, "t10k-labels-idx1-ubyte"),
+    ):
+        array = tensor.squeeze().numpy().astype("u1")
+        header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+        (folder / name).write_bytes(header + array.tobytes())
 
 
 def project(path: Path, *, by_hand: bool = True) -> Epochs:
     """The training of this project; without `by_hand` on the path that takes any model."""
     import torch
 
+    from autoencoder.data.images import load_images
+    from autoencoder.models.saved import Description
+    from autoencoder.params import Train
+    from autoencoder.training.loop import Training
+    from autoencoder.training.objective import mean_squared_error
+    from autoencoder.training.steps import autograd
+
     images = load_images(path)
-    untested = images | {"test_images": images.test[:1]}
-    run = loop.Training(
-        Description("linear", CODE, (1, 1, 784)).build(SEED),
-        untested,
+    settings = Train(
         epochs=1_000_000,
         batch_size=BATCH,
         optimizer="sgd",
         learning_rate=LEARNING_RATE,
         momentum=MOMENTUM,
         log_every=1_000,
-        seed=SEED,
-        device=torch.device("cpu"),
     )
+    model, untested = Description("linear", CODE, images.shape).build(SEED), replace(images, test=images.test[:1])
+    run = Training(model, untested, settings, seed=SEED, device=torch.device("cpu"))
     if not by_hand:
         run.learn = autograd(run.model, run.optimizer)
     progress = run.run()
@@ -101,8 +114,12 @@ def jax(path: Path) -> Epochs:
     import jax.numpy as jnp
     import torch
 
+    from autoencoder.data.images import load_images
+    from autoencoder.models.saved import Description
+    from autoencoder.training.objective import mean_squared_error
+
     images = load_images(path)
-    model = Description("linear", CODE, (1, 1, 784)).build(SEED)
+    model = Description("linear", CODE, images.shape).build(SEED)
     train = jnp.asarray(images.train.flatten(1).numpy())
     weights = tuple(jnp.asarray(weight.detach().numpy()) for weight in model.parameters())
     velocities = tuple(jnp.zeros_like(weight) for weight in weights)

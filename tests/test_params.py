@@ -15,7 +15,7 @@ COUNT = st.integers(1, 2**31 - 1)
 VALID = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**63 - 1),
-        "data": st.fixed_dictionaries({"name": st.sampled_from(["mnist", "fashion_mnist", "kmnist", "digits"])}),
+        "data": st.fixed_dictionaries({"name": st.from_regex(r"[\w-][\w .-]*", fullmatch=True)}),
         "model": st.fixed_dictionaries({"name": st.just("linear"), "code_dimensions": COUNT}),
         "train": st.fixed_dictionaries(
             {
@@ -123,9 +123,13 @@ def test_any_text_is_read_or_refused_with_one_line(tmp_path_factory: pytest.Temp
         ("code_dimensions: 32", "code_dimensions: [32]", "model.code_dimensions: expected a valid integer, found [32]"),
         (
             "name: mnist",
-            "name: mnits",
-            "data.name: expected 'mnist', 'fashion_mnist', 'kmnist' or 'digits', found 'mnits' (did you mean 'mnist'?)",
+            "name: ../mnist",
+            r"data.name: expected text that matches '^[^/\\.][^/\\]*$', found '../mnist'",
         ),
+        ("name: mnist", "name: .hidden", "data.name: expected text that matches"),
+        ("name: mnist", r"name: a\b", "data.name: expected text that matches"),
+        ("name: mnist", "name: ''", "data.name: expected text that matches"),
+        ("name: mnist", "name: 7", "data.name: expected a valid string, found 7"),
         ("name: linear", "name: deep", "model.name: expected 'linear', found 'deep'"),
         ("device: auto", "device: gpu", "runtime.device: expected 'auto', 'cpu', 'cuda' or 'mps', found 'gpu'"),
         ("evaluate:", "evaluate: 3\nrest:", "evaluate: expected keys and values, found 3"),

@@ -136,7 +136,7 @@ def test_going_back_to_params_that_were_run_restores_their_results_and_their_run
 def test_a_state_that_differs_in_its_code_alone_is_tracked_as_well(
     repository: Repository, first: dict[str, bytes]
 ) -> None:
-    path, lock = (repository.folder / name for name in ("src/autoencoder/graph.py", "dvc.lock"))
+    path, lock = (repository.folder / name for name in ("src/autoencoder/training/steps.py", "dvc.lock"))
     code = path.read_text()
     edited = f"{code}# another training key\n"
     path.write_text(edited)

@@ -22,9 +22,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 from servers import black_hole, free_port, postgresql, serving
 
-from autoencoder.tracking import tags
+from autoencoder.tracking import journal, tags, view
 from autoencoder.tracking.client import MlflowClient
-from autoencoder.tracking import journal, view
 
 pytestmark = [
     pytest.mark.slow,
@@ -304,7 +303,7 @@ def test_four_processes_make_one_fresh_store_at_once(
     tmp_path: Path, folders: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    program = [sys.executable, "-W", "ignore", "-c", "from autoencoder.tracking import Store; Store()"]
+    program = [sys.executable, "-W", "ignore", "-c", "from autoencoder.tracking.store import Store; Store()"]
     places = [tmp_path / (str(number) if folders == "four" else "one") for number in range(4)]
     for place in places:
         place.mkdir(exist_ok=True)

@@ -1,6 +1,7 @@
 """params.yaml as frozen, typed values. An unknown key, a wrong type or a value out of range is one clear line."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -173,11 +174,13 @@ def _describe(kind: type[Section], fault: dict[str, Any]) -> str:
         near = difflib.get_close_matches(str(found), choices, n=1)
         return f"{name}: expected {expected}, found {found!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
     expected = {"model_type": "keys and values", "invalid_key": "a name as key"}.get(fault["type"])
-    expected = expected or fault["msg"].removeprefix("Input should be ")
+    expected = expected or re.sub("^(Input should be|List should have) | after validation.*", "", fault["msg"])
+    expected = expected.replace("String should match pattern", "text that matches")
     return f"{name}: expected {expected}, found {found!r}"
 
 
 def _keys(kind: Any, location: tuple[str, ...]) -> list[str]:
     for part in location:
-        kind = kind.model_fields[part].annotation if hasattr(kind, "model_fields") else get_args(kind)[1]
+        annotation = kind.model_fields[part].annotation
+        kind = next(one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields"))
     return list(kind.model_fields)

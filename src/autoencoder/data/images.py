@@ -123,13 +123,15 @@ def load_images(path: Path = paths.IMAGES) -> Images:
 
 def _check(kinds: dict[str, tuple[str | int, ...]], path: Path) -> None:
     """Raise UserError unless the tensors of these types and shapes are the images of one data set."""
-    train, test = (kinds.get(NAMES[split], ()) for split in ("train", "test"))
-    validation = kinds.get(NAMES["validation"], train)
+    splits = {split: kinds.get(NAMES[split], ()) for split in ("train", "test")}
+    if held_out := kinds.get(NAMES["validation"]):
+        splits["validation"] = held_out
+    shape = splits["train"][2:]
     if not (
         {kind[0] for kind in kinds.values()} == {"U8"}
         and kinds.keys() <= set(NAMES.values())
-        and all(len(kind) == len("tnchw") and all(kind[1:]) for kind in (train, test, validation))
-        and train[2:] == test[2:] == validation[2:]
+        and all(len(kind) == len("tnchw") and all(kind[1:]) and kind[2:] == shape for kind in splits.values())
+        and all(kinds.get(NAMES[f"{split}_labels"], kind[:2]) == kind[:2] for split, kind in splits.items())
     ):
         found = ", ".join(f"{name} {list(kind)}" for name, kind in kinds.items()) or "nothing"
         raise UserError(

@@ -8,8 +8,9 @@ import torch
 from conftest import ROOT, run
 from torch import Tensor, nn
 
-from autoencoder.data.images import scale
+from autoencoder.data.images import Images, scale
 from autoencoder.models.linear import LinearAutoencoder
+from autoencoder.models.saved import Description
 from autoencoder.training.linear_sgd import linear_sgd
 from autoencoder.training.optimizers import SGD
 from autoencoder.training.steps import Learn, autograd, learner
@@ -89,12 +90,12 @@ import sys
 import torch
 from autoencoder.data.images import Images
 from autoencoder.models.saved import Description
-from autoencoder.training import loop
-from autoencoder.training import resume
-images = dict.fromkeys(("train_images", "test_images"), torch.zeros(64, 1, 8, 8, dtype=torch.uint8))
+from autoencoder.params import Train
+from autoencoder.training import loop, resume
+images = Images(*torch.zeros(2, 64, 1, 8, 8, dtype=torch.uint8))
+settings = Train(epochs=1, batch_size=32, optimizer="sgd", learning_rate=0.1, momentum=0.5, log_every=1)
 model = Description("linear", 5, (1, 1, 64)).build(0)
-run = loop.Training(model, images, epochs=1, batch_size=32, optimizer="sgd", learning_rate=0.1, momentum=0.5,
-                        log_every=1, seed=0, device=torch.device("cpu"))
+run = loop.Training(model, images, settings, seed=0, device=torch.device("cpu"))
 run.restore(run.state())
 for _ in run.run():
     pass
