@@ -3,7 +3,6 @@
 import hashlib
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from jaxtyping import Float, Float64, UInt8
@@ -21,27 +20,17 @@ BATCH = 1_000
 BOUND = -1  # the first step of the random numbers of `nats`, downwards; training's are 0 and above
 
 
-class Loss(Protocol):
-    """The error of what a decoder puts out."""
-
-    def error(
-        self, decoded: Float[Tensor, "batch input"], x: Float[Tensor, "batch input"]
-    ) -> Float[Tensor, "batch input"]:
-        """The error of every pixel."""
-
-    def nats(self, error: Float[Tensor, " batch"], pixels: int, strength: float) -> Float[Tensor, " batch"]:
-        """-log p(x | code) of an image whose pixels have the error `error` in all."""
-
-
 class SquaredError:
     """(decoded - x)² of pixels on [-1, 1]: up to a constant, -log p(x) of normal pixels, of variance strength / 2."""
 
     def error(
         self, decoded: Float[Tensor, "batch input"], x: Float[Tensor, "batch input"]
     ) -> Float[Tensor, "batch input"]:
+        """The error of every pixel."""
         return (decoded - x).square()
 
     def nats(self, error: Float[Tensor, " batch"], pixels: int, strength: float) -> Float[Tensor, " batch"]:
+        """-log p(x | code) of an image whose pixels have the error `error` in all."""
         return error / strength + pixels / 2 * math.log(math.pi * strength)
 
 
@@ -57,6 +46,7 @@ class CrossEntropy:
         return error
 
 
+Loss = SquaredError | CrossEntropy
 LOSSES: dict[str, Loss] = {"mse": SquaredError(), "bce": CrossEntropy()}
 
 
