@@ -8,6 +8,7 @@ LOCK = Path("dvc.lock")
 REQUIREMENTS = Path("requirements.lock")
 
 CODE = ("src", "stages")
+EXAMPLES = Path("examples")
 SETS = Path("data/sets")  # a folder per data set
 
 # The record: what the stages write, and DVC hashes.
