@@ -30,10 +30,8 @@ def evaluate() -> None:
     results.model.to("cpu")
     of_family, tables = judged(results, test["mse"])
     test |= of_family
-    click.echo(
-        f"test mse {test['mse']:.4f}, {test['ratio_to_optimum']:.3f} times the optimum {test['optimum_mse']:.4f}, "
-        f"as good as {test['equivalent_rank']:.1f} principal components"
-    )
+    ratio = f", {test['ratio_to_optimum']:.3f} times the optimum" if "ratio_to_optimum" in test else ""
+    click.echo(f"test mse {test['mse']:.4f}{ratio}, as good as {test['equivalent_rank']:.1f} principal components")
     if isinstance(results.model, LinearAutoencoder):
         pca, tables["principal_angles"] = compare_subspaces(results.model, results.optimum)
         figures["pca"] = pca

@@ -33,18 +33,23 @@ def errors(results: Results, batch_size: int) -> dict[str, dict[str, Any]]:
     for split, images in results.images.splits.items():
         mse = mean_squared_error(results.model, images, batch_size)
         by_rank = results.optimum.by_rank(split, centred=results.centred)
-        optimum = by_rank[results.rank].item()
         figures[split] = {
             "mse": mse,
             "mse_unit": mse / 4,
             "squared_error": mse / 4 * results.description.input_dimensions,
             "loss_as_published": mse / article.DIVISOR,
-            "optimum_mse": optimum,
-            "ratio_to_optimum": mse / optimum,
-            "centred_optimum_mse": results.optimum.by_rank(split, centred=True)[results.rank].item(),
+            **_beside_optimum(results, split, mse),
             "equivalent_rank": equivalent_rank(mse, by_rank),
         }
     return figures
+
+
+def _beside_optimum(results: Results, split: str, mse: float) -> dict[str, float]:
+    """Nothing for a code that is as long as an image: PCA makes no error then."""
+    if (optimum := results.optimum_mse(split)) is None:
+        return {}
+    centred = results.optimum.by_rank(split, centred=True)[results.rank].item()
+    return {"optimum_mse": optimum, "ratio_to_optimum": mse / optimum, "centred_optimum_mse": centred}
 
 
 def class_errors(results: Results, neighbours: int, progress: Progress) -> dict[str, float]:

@@ -236,7 +236,7 @@ def noise_levels(
     axes.set_ylim(0)
     axes.set_xlabel("level of the noise")
     axes.set_ylabel("mean squared error, [−1, 1]")
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False)
     return figure
 
 

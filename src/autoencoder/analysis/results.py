@@ -36,6 +36,12 @@ class Results:
         """The length of the code, as the rank of a map: at most the number of pixels."""
         return min(self.description.code_dimensions, self.description.input_dimensions)
 
+    def optimum_mse(self, split: str) -> float | None:
+        """The error of PCA with a code of the same length; None if that is as long as an image, and the error 0."""
+        if self.description.code_dimensions >= self.description.input_dimensions:
+            return None
+        return self.optimum.by_rank(split, centred=self.centred)[self.rank].item()
+
     def inputs(self, images: UInt8[Tensor, "n *image"]) -> Float[Tensor, "n input"]:
         """Images on the model's scale."""
         return scale(images, self.model.lowest)
