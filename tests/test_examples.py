@@ -43,7 +43,7 @@ def test_an_example_sets_every_param_that_makes_a_state_but_the_machines() -> No
 
 
 def test_an_unknown_example_is_one_line_with_the_names() -> None:
-    with pytest.raises(UserError, match="article, .*variational, found 'nonsense'"):
+    with pytest.raises(UserError, match=r"article, .*variational, found 'nonsense'"):
         examples.path("nonsense")
 
 
