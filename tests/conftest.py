@@ -52,11 +52,6 @@ def digits() -> Images:
     return sources.digits()
 
 
-def first(images: Images, n: int) -> Images:
-    """The first `n` images of each split, with their labels."""
-    return Images(*(tensor[:n].clone() for tensor in vars(images).values()))
-
-
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: this tree, no results, and a params.yaml for seconds: digits, two epochs."""

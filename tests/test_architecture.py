@@ -15,6 +15,7 @@ from conftest import ROOT
 from dependencies import imported, imports, module, needed, reached, sources, updated
 from ruamel.yaml import YAML
 
+from autoencoder import paths
 from autoencoder.files import md5
 
 SOURCES = sources()
@@ -37,26 +38,28 @@ ALONE = {"tracking.export": {"data", "models"}}  # what this module alone of its
 
 # Which modules may name a package in an import statement, wherever it stands.
 FIGURES = {"analysis.figures", "analysis.layout", "analysis.linear_figures"}
-MLFLOW = {"tracking.served_model", "tracking.store"}
 MAY_NAME = {
     "click": {"entry", "cli"},
     "dvc": set(),
     "matplotlib": FIGURES,
-    "mlflow": MLFLOW,
+    "mlflow": {"tracking.client", "tracking.served_model"},
     "pydantic": {"params", "data.sources"},
     "sklearn": {"data.sources"},
     "torchvision": {"data.sources"},
 }
 # Which modules may have a package loaded, by whatever they import, once they are imported themselves.
 COMPUTING = {name for name in MODULES if name.startswith(("data.", "models.", "training.", "analysis."))}
-LOCK_READERS = {f"record.{name}" for name in ("content", "differences", "lock", "reproduce", "state", "verify")}
+WITHOUT_MLFLOW = {f"tracking.{name}" for name in ("export", "follower", "journal", "server", "tags", "view")}
+MLFLOW = {name for name in MODULES if name.startswith("tracking.")} - WITHOUT_MLFLOW
+WITHOUT_YAML = {f"record.{name}" for name in ("curves", "git", "identity", "lineage")}
+YAML_READERS = {name for name in MODULES if name.startswith("record.")} - WITHOUT_YAML
 MAY_LOAD = {
     "click": {"entry", "cli"} | MLFLOW,
     "dvc": set(),
     "matplotlib": FIGURES | MLFLOW,
     "mlflow": MLFLOW,
     "pydantic": {"params", "numerics", "data.sources", "training.loop", "training.resume"} | MLFLOW,
-    "ruamel": LOCK_READERS | {"tracking.follower"} | MLFLOW,
+    "ruamel": YAML_READERS | MLFLOW,
     "sklearn": MLFLOW,
     "torch": COMPUTING | MLFLOW,
     "torchvision": set(),
@@ -111,7 +114,8 @@ def test_a_package_is_named_only_where_it_may_be(package: str) -> None:
 
 
 def test_what_is_said_of_modules_is_said_of_modules_that_there_are() -> None:
-    assert set().union(*MAY_LOAD.values(), *MAY_NAME.values(), ALONE) <= set(MODULES)
+    said = (*MAY_LOAD.values(), *MAY_NAME.values(), ALONE, WITHOUT_MLFLOW, WITHOUT_YAML)
+    assert set().union(*said) <= set(MODULES)
 
 
 def beyond(trees: dict[str, ast.Module]) -> set[tuple[str, str]]:
@@ -312,3 +316,7 @@ def test_the_pictures_of_the_readme_are_those_of_the_recorded_run() -> None:
     assert len(shown) >= 3
     for path in shown:
         assert md5(path) == recorded[f"figures/{path.name}"], path.name
+
+
+def test_the_makefile_looks_for_the_file_that_the_stage_download_leaves() -> None:
+    assert f"OFFLINE = {paths.NO_MIRROR}\n" in (ROOT / "Makefile").read_text()
