@@ -39,7 +39,10 @@ from autoencoder.params import Train
 from autoencoder.training.loop import Training
 path, batches = Path(sys.argv[1]), int(sys.argv[2])
 images = load_images(path)
-settings = Train(epochs=1, batch_size=32, optimizer="sgd", learning_rate=10**-1.5, momentum=0.5, log_every=1000)
+settings = Train(
+    loss="mse", weight_decay=0.0, epochs=1, batch_size=32, optimizer="sgd", learning_rate=10**-1.5,
+    momentum=0.5, log_every=1000
+)
 model = Description("linear", 32, images.shape).build(42)
 run = Training(model, images, settings, seed=42, device=torch.device("cpu"))
 begin = time.perf_counter()

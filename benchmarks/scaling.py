@@ -63,7 +63,16 @@ def training(images: Any, settings: dict[str, int]) -> float:
     from autoencoder.training.loop import Training
 
     batch_size = settings["batch_size"]
-    train = Train(epochs=2, batch_size=batch_size, optimizer="sgd", learning_rate=0.01, momentum=0.5, log_every=1_000)
+    train = Train(
+        loss="mse",
+        weight_decay=0.0,
+        epochs=2,
+        batch_size=batch_size,
+        optimizer="sgd",
+        learning_rate=0.01,
+        momentum=0.5,
+        log_every=1_000,
+    )
     some = Images(images[: settings["images"]], images[:1])
     model = Description("linear", settings["code_dimensions"], some.shape).build(42)
     run = Training(model, some, train, seed=42, device=torch.device("cpu"))

@@ -91,6 +91,8 @@ def project(path: Path, *, by_hand: bool = True) -> Epochs:
 
     images = load_images(path)
     settings = Train(
+        loss="mse",
+        weight_decay=0.0,
         epochs=1_000_000,
         batch_size=BATCH,
         optimizer="sgd",

@@ -13,8 +13,8 @@ def download() -> None:
     """
     from autoencoder import params, paths
 
-    settings = params.load().data
-    name = settings.name
+    settings = params.load()
+    name = settings.data.name
 
     from autoencoder.data import sources
     from autoencoder.data.images import hold_out, save_images
@@ -25,7 +25,7 @@ def download() -> None:
         paths.NO_MIRROR.parent.mkdir(exist_ok=True)
         paths.NO_MIRROR.touch()
         raise
-    images = hold_out(images, settings.validation)
+    images = hold_out(images, settings.data.validation)
     save_images(images)
     sizes = ", ".join(f"{len(split):,} {kind}" for kind, split in images.splits.items())
     click.echo(f"{name}: {sizes} images in {paths.IMAGES}")

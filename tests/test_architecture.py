@@ -37,7 +37,7 @@ ROOMS: dict[str, set[str]] = {
 ALONE = {"tracking.export": {"data", "models"}}  # what this module alone of its room may import, too
 
 # Which modules may name a package in an import statement, wherever it stands.
-FIGURES = {"analysis.figures", "analysis.layout", "analysis.linear_figures"}
+FIGURES = {f"analysis.{name}" for name in ("figures", "layout", "linear_figures", "family_figures", "gallery")}
 MAY_NAME = {
     "click": {"entry", "cli"},
     "dvc": set(),

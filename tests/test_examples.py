@@ -6,11 +6,11 @@ import pytest
 from click.testing import CliRunner
 from conftest import ROOT, run
 
-from autoencoder import article, examples, params
+from autoencoder import article, params
 from autoencoder.cli import main
 from autoencoder.errors import UserError
 from autoencoder.files import read_yaml
-from autoencoder.record import identity
+from autoencoder.record import examples, identity
 from autoencoder.record.lock import put
 
 

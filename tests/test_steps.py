@@ -93,7 +93,10 @@ from autoencoder.models.saved import Description
 from autoencoder.params import Train
 from autoencoder.training import loop, resume
 images = Images(*torch.zeros(2, 64, 1, 8, 8, dtype=torch.uint8))
-settings = Train(epochs=1, batch_size=32, optimizer="sgd", learning_rate=0.1, momentum=0.5, log_every=1)
+settings = Train(
+    loss="mse", weight_decay=0.0, epochs=1, batch_size=32, optimizer="sgd", learning_rate=0.1,
+    momentum=0.5, log_every=1
+)
 model = Description("linear", 5, (1, 1, 64)).build(0)
 run = loop.Training(model, images, settings, seed=0, device=torch.device("cpu"))
 run.restore(run.state())

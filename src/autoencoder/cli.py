@@ -80,7 +80,7 @@ def ui(host: str, port: int) -> None:
 @click.option("--all", "everything", is_flag=True, help="Put all examples into DVC's queue, and work through it.")
 def example(name: str | None, everything: bool) -> None:
     """List the examples, or run the one of this NAME as a DVC experiment, which leaves the workspace as it is."""
-    from autoencoder import examples
+    from autoencoder.record import examples
 
     def dvc(*arguments: str) -> None:
         done = subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False)

@@ -20,7 +20,6 @@ from autoencoder.models.autoencoder import Autoencoder
 from autoencoder.models.constraint import CONSTRAINTS
 from autoencoder.models.linear import LinearAutoencoder
 from autoencoder.models.networks import NETWORKS
-from autoencoder.params import Params
 
 NONE = {"name": "none"}
 LOWEST = {"mse": -1.0, "bce": 0.0}  # black, on the scale of inputs that each loss asks for
@@ -60,25 +59,33 @@ class Description:
             return Autoencoder(*networks, constraint, LOWEST[self.loss])
 
 
-def describe(images: Images, settings: Params) -> Description:
-    """The model that `settings` ask for, for `images`.
+def describe(
+    images: Images,
+    model: Mapping[str, Any],
+    corruption: Mapping[str, Any] = NONE,
+    constraint: Mapping[str, Any] = NONE,
+    loss: str = "mse",
+) -> Description:
+    """The model for `images` that the sections of params.yaml ask for.
 
     Raises UserError if its code is not shorter than an image, though nothing else is asked of it.
     """
-    asked = settings.model.model_dump()
-    name, code_dimensions = asked["name"], asked["code_dimensions"]
-    options = {key: asked[key] for key in inspect.signature(NETWORKS[name]).parameters if key in asked}
-    del options["code_dimensions"]
-    constraint, corruption = (
-        section.model_dump() if section.name != "none" else NONE
-        for section in (settings.constraint, settings.corruption)
+    taken = inspect.signature(NETWORKS[model["name"]]).parameters.keys() - {"code_dimensions"}
+    description = Description(
+        model["name"],
+        model["code_dimensions"],
+        images.shape,
+        {key: value for key, value in model.items() if key in taken},
+        NONE if constraint["name"] == "none" else constraint,
+        NONE if corruption["name"] == "none" else corruption,
+        loss,
     )
-    description = Description(name, code_dimensions, images.shape, options, constraint, corruption, settings.train.loss)
-    if constraint == corruption == NONE and code_dimensions >= description.input_dimensions:
+    asked_nothing = description.constraint == description.corruption == NONE
+    if asked_nothing and description.code_dimensions >= description.input_dimensions:
         raise UserError(
             "params.yaml: model.code_dimensions: "
-            f"expected fewer than the {description.input_dimensions} pixels of an image, found {code_dimensions}; "
-            "an autoencoder without constraint and corruption must compress"
+            f"expected fewer than the {description.input_dimensions} pixels of an image, "
+            f"found {description.code_dimensions}; an autoencoder without constraint and corruption must compress"
         )
     return description
 
