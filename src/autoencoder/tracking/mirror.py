@@ -22,7 +22,23 @@ from autoencoder.tracking import journal, model, points, registry, runs, tags, v
 from autoencoder.tracking.client import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from autoencoder.tracking.store import Store
 
+SHOWN_AS = "reconstructions"  # the name of the picture in the image grid
 GRID_PIXELS = 220  # of the small copy that the image grid shows: three runs fit side by side
+
+PHRASES = {  # what the description says of each figure, where there is one
+    "test/ratio_to_optimum": "{:.3f} times the best of its rank (PCA)",
+    "test/equivalent_rank": "as good as {:.1f} principal components",
+    "test/neighbour_error": "nearest neighbours of codes {:.1%} wrong",
+    "test/probe_error": "a linear classifier of codes {:.1%} wrong",
+    "test/final_nats": "-ELBO {:.1f} nats",
+    "test/importance_weighted_nats": "importance-weighted {:.1f} nats",
+    "test/active_units": "{:.0f} active units",
+    "test/mean_active": "{:.1f} numbers active",
+    "test/dead_units": "{:.0f} never active",
+    "test/squared_jacobian_norm": "squared norm of the Jacobian {:.2f}",
+    "test/denoising_mse": "{:.4f} on noisy images",
+    "test/ratio_to_denoising_optimum": "{:.3f} times that of the best linear filter",
+}
 
 
 @dataclass(frozen=True)
@@ -128,8 +144,7 @@ def description(state: State) -> str:
     """What a run's page shows first, in Markdown."""
     figures = state.figures
     lines = [f"Test MSE **{figures['test/final_mse']:.4f}**"]
-    if "test/ratio_to_optimum" in figures:
-        lines.append(f"{figures['test/ratio_to_optimum']:.3f} times the best of its rank (PCA)")
+    lines += [phrase.format(figures[name]) for name, phrase in PHRASES.items() if name in figures]
     if "pca/directions_captured" in figures:
         of = state.params["model.code_dimensions"]
         lines.append(f"{figures['pca/directions_captured']:.1f} of {of} principal directions captured")
@@ -187,7 +202,7 @@ def _log_image(store: Store, run: Run, path: Path) -> None:
     identifier, start = str(uuid.UUID(md5(path))), int(run.info.start_time)
     shown = [file.path for file in store.client.list_artifacts(run.info.run_id, "images")]
     age = len([name for name in shown if identifier not in name])
-    name = f"{path.stem}+step+0+timestamp+{start + age}+{identifier}"
+    name = f"{SHOWN_AS}+step+0+timestamp+{start + age}+{identifier}"
     with tempfile.TemporaryDirectory() as folder:
         large, small = Path(folder, f"{name}.png"), Path(folder, f"{name}+compressed.webp")
         with Image.open(path) as image:
