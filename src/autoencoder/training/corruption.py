@@ -30,7 +30,7 @@ class Corruption:
 
     def moments(self, mean: Float64[Tensor, " input"], moment: Float64[Tensor, "input input"]) -> Moments | None:
         """E[x̃], E[x x̃ᵀ] and E[x̃ x̃ᵀ], given E[x] and E[x xᵀ]; None where nobody has derived them."""
-        return mean, moment, moment
+        return (mean, moment, moment) if type(self) is Corruption else None
 
 
 @dataclass(frozen=True)
