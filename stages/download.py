@@ -27,5 +27,6 @@ def download() -> None:
         raise
     images = hold_out(images, settings.data.validation)
     save_images(images)
-    sizes = ", ".join(f"{len(split):,} {kind}" for kind, split in images.splits.items())
-    click.echo(f"{name}: {sizes} images in {paths.IMAGES}")
+    held_out = "" if images.validation is None else f", {len(images.validation):,} validation"
+    sizes = f"{len(images.train):,} training{held_out} and {len(images.test):,} test images"
+    click.echo(f"{name}: {sizes} in {paths.IMAGES}")

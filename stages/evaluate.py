@@ -1,7 +1,5 @@
 """models/autoencoder.safetensors → metrics/evaluation.json, metrics/family/."""
 
-import shutil
-
 import click
 
 
@@ -17,7 +15,7 @@ def evaluate() -> None:
     from autoencoder.analysis.family import judged
     from autoencoder.analysis.results import load_results
     from autoencoder.entry import bar
-    from autoencoder.files import read_json, write_csv, write_json
+    from autoencoder.files import keep_only, read_json, write_csv, write_json
     from autoencoder.models.linear import LinearAutoencoder
 
     results = load_results()
@@ -36,8 +34,7 @@ def evaluate() -> None:
         pca, tables["principal_angles"] = compare_subspaces(results.model, results.optimum)
         figures["pca"] = pca
         click.echo(f"{pca['directions_captured']:.1f} of {pca['code_dimensions']} principal directions captured")
-    if paths.FAMILY.exists():
-        shutil.rmtree(paths.FAMILY)
     for name, rows in tables.items():
         write_csv(paths.FAMILY / f"{name}.csv", rows)
+    keep_only(paths.FAMILY, {f"{name}.csv" for name in tables})
     write_json(paths.EVALUATION, figures)

@@ -16,8 +16,9 @@ ADDED = [
 ]
 
 
-def add(folder: Path, file: str, start: str, registry: str, name: str, piece: str, last: str) -> None:
+def add(folder: Path, entry: tuple[str, ...]) -> None:
     """Add the piece of the README's block that begins with `start`, and its name."""
+    file, start, registry, name, piece, last = entry
     code = re.search(rf"((?:    {start}.*\n)(?:(?:    .*)?\n)+)", README)
     assert code
     path = folder / "src" / "autoencoder" / file
@@ -31,7 +32,7 @@ def add(folder: Path, file: str, start: str, registry: str, name: str, piece: st
 @pytest.mark.slow
 def test_a_stranger_adds_a_model_a_corruption_and_a_constraint(clone: Path) -> None:
     for piece in ADDED:
-        add(clone, *piece)
+        add(clone, piece)
     edits = [f"{section}.name={name}" for section, (_, _, _, name, _, _) in zip(
         ("model", "corruption", "constraint"), ADDED, strict=True
     )]  # fmt: skip

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def keep_only(folder: Path, names: Collection[str]) -> None:
+    """Remove the files of `folder` that are not among `names`: what another model left there."""
+    for path in folder.iterdir():
+        if path.name not in names:
+            path.unlink()
 
 
 def write_csv(path: Path, rows: Sequence[Any]) -> None:
