@@ -89,7 +89,7 @@ def main() -> None:
 
 def prepare(folder: Path) -> None:
     """A workspace on digits with a short training."""
-    for name in ("src", "stages"):
+    for name in ("src", "stages", "data/sets"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "dvc.yaml", folder)
     text = (ROOT / "params.yaml").read_text()

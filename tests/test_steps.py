@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from autoencoder.data.images import Images, scale
 from autoencoder.models.linear import LinearAutoencoder
 from autoencoder.models.saved import Description
+from autoencoder.training.corruption import Masking
 from autoencoder.training.linear_sgd import linear_sgd
+from autoencoder.training.objective import Objective
 from autoencoder.training.optimizers import SGD
 from autoencoder.training.steps import Learn, autograd, learner
 
@@ -69,15 +71,17 @@ def test_only_plain_sgd_on_the_linear_model_is_done_by_hand() -> None:
     assert name_of(learner(model, sgd(model))) == "linear_sgd"
     assert name_of(learner(model, torch.optim.Adam(model.parameters()))) == "autograd"
     assert name_of(learner(other, sgd(other))) == "autograd"
+    assert name_of(learner(model, SGD(model.parameters(), 0.1, 0.5, weight_decay=0.1))) == "autograd"
+    assert name_of(learner(model, sgd(model), Objective(Masking(0.1)))) == "autograd"
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_sgd_takes_torchs_steps(momentum: float) -> None:
+@pytest.mark.parametrize(("momentum", "decay"), [(0.0, 0.0), (0.9, 0.0), (0.9, 0.01)])
+def test_sgd_takes_torchs_steps(momentum: float, decay: float) -> None:
     ours = Description("linear", 3, (1, 1, 20)).build(0)
     theirs = copy.deepcopy(ours)
     a, b = (
-        autograd(ours, sgd(ours, momentum)),
-        autograd(theirs, torch.optim.SGD(theirs.parameters(), 10**-1.5, momentum)),
+        autograd(ours, SGD(ours.parameters(), 10**-1.5, momentum, decay)),
+        autograd(theirs, torch.optim.SGD(theirs.parameters(), 10**-1.5, momentum, weight_decay=decay)),
     )
     for x in torch.rand(30, 8, 20, generator=torch.Generator().manual_seed(0)):
         assert torch.equal(a(x), b(x))
