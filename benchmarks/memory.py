@@ -38,7 +38,10 @@ from autoencoder.models.saved import Description
 from autoencoder.training.loop import Training
 path, batches = Path(sys.argv[1]), int(sys.argv[2])
 images = load_images(path)
-settings = params.Train(epochs=1, batch_size=32, optimizer="sgd", learning_rate=10**-1.5, momentum=0.5, log_every=1000)
+settings = params.Train(
+    loss="mse", epochs=1, batch_size=32, optimizer="sgd", learning_rate=10**-1.5, momentum=0.5, weight_decay=0.0,
+    log_every=1000,
+)
 run = Training(Description("linear", 32, (1, 28, 28)).build(42), images, settings, seed=42, device=torch.device("cpu"))
 begin = time.perf_counter()
 for progress in run.run():

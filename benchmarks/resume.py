@@ -61,7 +61,7 @@ def compare(blocks: int) -> dict[str, Any]:
 
 def training(images: Images, settings: params.Params, epochs: int) -> Training:
     """The training of `settings`, for `epochs`."""
-    model = describe(images, **settings.model.model_dump()).build(settings.seed)
+    model = describe(images, settings.model.model_dump()).build(settings.seed)
     train = settings.train.model_copy(update={"epochs": epochs})
     return Training(model, images, train, seed=settings.seed, device=torch.device("cpu"))
 

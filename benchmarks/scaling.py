@@ -77,7 +77,16 @@ def training(images: Any, settings: dict[str, int]) -> float:
     from autoencoder.training.loop import Training
 
     batch_size = settings["batch_size"]
-    options = Train(epochs=2, batch_size=batch_size, optimizer="sgd", learning_rate=0.01, momentum=0.5, log_every=1_000)
+    options = Train(
+        epochs=2,
+        batch_size=batch_size,
+        optimizer="sgd",
+        learning_rate=0.01,
+        momentum=0.5,
+        log_every=1_000,
+        loss="mse",
+        weight_decay=0.0,
+    )
     model = Description("linear", settings["code_dimensions"], (1, 28, 28)).build(42)
     part = Images(images[: settings["images"]], images[:1])
     run = Training(model, part, options, seed=42, device=torch.device("cpu"))

@@ -121,7 +121,7 @@ def project(path: Path, model: Any, **changes: Any) -> Epochs:
     from autoencoder.training.objective import mean_squared_error
 
     settings = {"epochs": ENDLESS, "batch_size": BATCH, "optimizer": "sgd", "learning_rate": LEARNING_RATE}
-    settings |= {"momentum": MOMENTUM, "log_every": 1_000} | changes
+    settings |= {"momentum": MOMENTUM, "log_every": 1_000, "loss": "mse", "weight_decay": 0.0} | changes
     images = load_images(path)
     untested = Images(images.train, images.test[:1])
     run = Training(model, untested, Train(**settings), seed=SEED, device=torch.device("cpu"))

@@ -16,20 +16,39 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OPERATION = "operation "
-FOLDERS = ("models", "metrics", "figures")
+FOLDERS = ("models", "metrics", "figures", "kept")
+# Edits of params.yaml, by the folder in which their outputs are kept: the pieces of every family.
+PIECES = {
+    "adam": {"optimizer: sgd": "optimizer: adam"},
+    "variational": {
+        "name: linear": "name: mlp",
+        "name: none # none | l1": "name: variational #",
+        "loss: mse": "loss: bce",
+    },
+    "denoising": {"name: linear": "name: convolutional", "name: none # none | g": "name: gaussian # g"},
+    "sparse": {"name: none # none | l1": "name: top_k #", "loss: mse": "loss: bce"},
+    "contractive": {"name: linear": "name: mlp", "name: none # none | l1": "name: contractive #", "relu #": "gelu #"},
+}
 # One process for all stages: under emulation torch takes more than a minute to import.
-STAGES = """
-import contextlib, importlib, pathlib, shutil, sys
+STAGES = f"""
+import importlib, pathlib, shutil, sys
 sys.path[:0] = ["src", "stages", "."]
 text = pathlib.Path("params.yaml").read_text()
-for optimizer, stages in (("adam", ["train"]), ("sgd", ["pca", "train", "evaluate", "render"])):
-    pathlib.Path("params.yaml").write_text(text.replace("optimizer: sgd", f"optimizer: {optimizer}"))
-    for name in stages:
-        getattr(importlib.import_module(name), name).main([], standalone_mode=False)
-    if optimizer == "adam":
-        shutil.copytree("metrics", "models/adam")
-        shutil.move("models/autoencoder.safetensors", "models/adam")
-import operations
+for name, edits in ({PIECES} | {{"": {{}}}}).items():
+    edited = text
+    for old, new in edits.items():
+        assert old in text, old
+        edited = edited.replace(old, new)
+    pathlib.Path("params.yaml").write_text(edited)
+    stages = ["train"] if name == "adam" else ["pca", "train", "evaluate", "render"]
+    for stage in stages:
+        getattr(importlib.import_module(stage), stage).main([], standalone_mode=False)
+    if name:
+        for folder in ("metrics", "figures", "models"):
+            if pathlib.Path(folder).exists():
+                shutil.copytree(folder, f"kept/{{name}}/{{folder}}")
+        shutil.rmtree("figures", ignore_errors=True)
+import contextlib, operations
 with open("operations.txt", "w") as file, contextlib.redirect_stdout(file):
     operations.main()
 """

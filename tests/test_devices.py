@@ -30,7 +30,16 @@ class Recorded(Training):
 
 def train(images: Images, device: str, optimizer: str) -> tuple[bytes, list[int], bytes]:
     """The initial weights, the order of the images in two epochs, and the state after them."""
-    settings = Train(epochs=2, batch_size=20, optimizer=optimizer, learning_rate=0.01, momentum=0.5, log_every=1)
+    settings = Train(
+        loss="mse",
+        weight_decay=0.0,
+        epochs=2,
+        batch_size=20,
+        optimizer=optimizer,
+        learning_rate=0.01,
+        momentum=0.5,
+        log_every=1,
+    )
     model = Description("linear", 8, (1, 1, 64)).build(5)
     training = Recorded(model, images, settings, seed=5, device=torch.device(device))
     weights = save({name: tensor.cpu() for name, tensor in training.model.state_dict().items()})

@@ -109,7 +109,7 @@ def test_a_model_of_any_form_is_judged_beside_the_best_linear_map(digits: Images
         """Doubles each pixel, where a code is as long as an image."""
 
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__(torch.nn.Identity(), torch.nn.Identity())
             self.factor = torch.nn.Parameter(torch.tensor(2.0))
 
         def encode(self, x: Tensor) -> Tensor:

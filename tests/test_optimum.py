@@ -104,7 +104,8 @@ def test_the_optimum_comes_back_as_it_was_and_anything_else_is_refused(optimum: 
     path = tmp_path / "pca.safetensors"
     save_optimum(optimum, path)
     for name, tensor in vars(load_optimum(path)).items():
-        assert torch.equal(tensor, getattr(optimum, name))
+        saved = getattr(optimum, name)
+        assert tensor is saved is None or torch.equal(tensor, saved)
     save_file({"axes": optimum.axes.contiguous()}, path)
     with pytest.raises(UserError, match=r"expected the tensors of an Optimum, found axes; dvc repro -f pca"):
         load_optimum(path)

@@ -27,7 +27,16 @@ OUTPUTS = ("models/autoencoder.safetensors", "metrics/training.csv", "metrics/st
 
 def make(digits, *, optimizer="sgd", code_dimensions=4, seed=1) -> Training:
     model = Description("linear", code_dimensions, (1, 1, 64)).build(seed)
-    settings = Train(epochs=3, batch_size=16, optimizer=optimizer, learning_rate=0.01, momentum=0.5, log_every=7)
+    settings = Train(
+        loss="mse",
+        weight_decay=0.0,
+        epochs=3,
+        batch_size=16,
+        optimizer=optimizer,
+        learning_rate=0.01,
+        momentum=0.5,
+        log_every=7,
+    )
     return Training(model, digits, settings, seed=seed, device=torch.device("cpu"))
 
 

@@ -104,6 +104,6 @@ def test_a_model_that_is_not_there_names_the_stage_that_makes_it(path: Path) -> 
 
 def test_a_code_as_long_as_an_image_is_refused() -> None:
     images = Images(*torch.zeros(2, 2, 1, 8, 8, dtype=torch.uint8))
-    assert describe(images, name="linear", code_dimensions=63).input_dimensions == 64
+    assert describe(images, {"name": "linear", "code_dimensions": 63}).input_dimensions == 64
     with pytest.raises(UserError, match=r"model.code_dimensions: expected fewer than the 64 pixels .*, found 64"):
-        describe(images, name="linear", code_dimensions=64)
+        describe(images, {"name": "linear", "code_dimensions": 64})

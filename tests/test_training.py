@@ -17,7 +17,16 @@ from autoencoder.training.loop import Progress, Training
 from autoencoder.training.optimizers import SGD
 from autoencoder.training.steps import autograd
 
-SETTINGS = Train(epochs=3, batch_size=32, optimizer="sgd", learning_rate=0.03, momentum=0.5, log_every=10)
+SETTINGS = Train(
+    loss="mse",
+    weight_decay=0.0,
+    epochs=3,
+    batch_size=32,
+    optimizer="sgd",
+    learning_rate=0.03,
+    momentum=0.5,
+    log_every=10,
+)
 OPTIMIZERS = pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 Make = Callable[..., Training]
 
@@ -147,7 +156,7 @@ def test_a_diverging_loss_stops_training_and_names_epoch_batch_and_learning_rate
 
 
 def test_a_model_that_the_last_batch_ruined_is_not_returned(make: Make) -> None:
-    with pytest.raises(UserError, match=r"found (nan|inf) in the test after epoch 1, batch 0 \(learning rate 1e\+30\)"):
+    with pytest.raises(UserError, match=r"found (nan|inf) in test_mse after epoch 1, batch 0 \(learning rate 1e\+30\)"):
         finish(make(learning_rate=1e30, batch_size=1500, epochs=1))
 
 

@@ -1,6 +1,8 @@
 """The console script `autoencoder`: what is no stage."""
 
 import os
+import subprocess
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -93,6 +95,29 @@ def ui(host: str, port: int) -> None:
     if (page := server.root() / paths.REPORT).exists():
         click.echo(f"The page that explains the workspace's run: {page.as_uri()}")
     os.execve(arguments[0], arguments, environment)
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="Put all examples into DVC's queue, and work through it.")
+def example(name: str | None, everything: bool) -> None:
+    """List the examples, or run the one of this NAME as a DVC experiment, which leaves the workspace as it is."""
+    from autoencoder.record import examples
+
+    def dvc(*arguments: str) -> None:
+        done = subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False)
+        if done.returncode:
+            raise SystemExit(done.returncode)
+
+    if name:
+        dvc(*examples.command(name), "--temp")
+    elif everything:
+        for each in examples.names():
+            dvc(*examples.command(each), "--queue")
+        dvc("queue", "start")
+    else:
+        for each in examples.names():
+            click.echo(f"{each:<15}{examples.about(each)}")
 
 
 @main.command("verify", cls=Command)

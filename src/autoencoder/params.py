@@ -29,33 +29,55 @@ S = TypeVar("S", bound=Section)
 
 
 class Data(Section):
-    """Which images: the name of a folder of data/sets."""
+    """Which images: the name of a folder of data/sets, and the fraction held out of training for `validation`."""
 
     name: Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")]
+    validation: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Model(Section):
-    """Which autoencoder, and the length of its code."""
+    """Which networks, and the length of the code; `models.networks` names the keys that each of them uses."""
 
-    name: Literal["linear"]
+    name: Literal["linear", "mlp", "convolutional"]
     code_dimensions: PositiveInt
+    hidden: list[PositiveInt]
+    channels: list[PositiveInt]
+    activation: Literal["relu", "gelu", "tanh", "sigmoid"]
+
+
+class Corruption(Section):
+    """What is done to an image before it is encoded: see `training.corruption`."""
+
+    name: Literal["none", "gaussian", "masking", "salt_and_pepper"]
+    level: Annotated[float, Field(ge=0, le=1e3)]
+
+
+class Constraint(Section):
+    """What is asked of the code: see `models.constraint`."""
+
+    name: Literal["none", "l1", "top_k", "contractive", "variational"]
+    strength: Annotated[float, Field(gt=0, le=1e9)]
+    active: PositiveInt
 
 
 class Train(Section):
     """How the weights are found; `log_every` counts batches."""
 
+    loss: Literal["mse", "bce"]
     epochs: PositiveInt
     batch_size: PositiveInt
     optimizer: Literal["sgd", "adam"]
     learning_rate: Annotated[float, Field(gt=0, le=1e9)]  # far beyond sense, and finite as float32
     momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0, le=1e9)]
     log_every: PositiveInt
 
 
 class Evaluate(Section):
-    """Images per forward pass; no metric depends on it beyond rounding."""
+    """Images per forward pass, on which no metric depends beyond rounding; how many `neighbours` vote on a class."""
 
     batch_size: PositiveInt
+    neighbours: PositiveInt
 
 
 class Render(Section):
@@ -67,7 +89,13 @@ class Render(Section):
 class Track(Section):
     """The figure by which the champion is chosen among the registered models of a dataset: the lowest."""
 
-    champion: Literal["test/final_mse", "test/ratio_to_optimum", "train/final_mse"]
+    champion: Literal[
+        "test/final_mse",
+        "test/ratio_to_optimum",
+        "train/final_mse",
+        "validation/final_mse",
+        "validation/ratio_to_optimum",
+    ]
 
 
 class Runtime(Section):
@@ -83,6 +111,8 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     data: Data
     model: Model
+    corruption: Corruption
+    constraint: Constraint
     train: Train
     evaluate: Evaluate
     render: Render
@@ -96,12 +126,30 @@ def load(path: Path = paths.PARAMS) -> Params:
     YAML is read as DVC reads it (ruamel.yaml, YAML 1.2: `1e-3` is a number, a repeated key is an error).
     Raises UserError with every fault on one line.
     """
-    return validated(Params, read_yaml(path, remedy=f"`git checkout {path}` brings it back"), path)
+    return _consistent(validated(Params, read_yaml(path, remedy=f"`git checkout {path}` brings it back"), path), path)
 
 
 def check(values: dict[str, Any]) -> Params:
     """The nested `values` of params.yaml as params. Raises UserError with every fault on one line."""
-    return validated(Params, values, paths.PARAMS)
+    return _consistent(validated(Params, values, paths.PARAMS), paths.PARAMS)
+
+
+def _consistent(params: Params, path: Path) -> Params:
+    """The `params`. Raises UserError where one key contradicts another that uses it."""
+    constraint, corruption, champion = params.constraint, params.corruption, params.track.champion
+    faults = []
+    if constraint.name == "top_k" and constraint.active >= params.model.code_dimensions:
+        faults.append(
+            "constraint.active: expected fewer active numbers than the code has, "
+            f"{params.model.code_dimensions} (model.code_dimensions), found {constraint.active}"
+        )
+    if corruption.name in ("masking", "salt_and_pepper") and corruption.level > 1:
+        faults.append(f"corruption.level: expected a probability for {corruption.name}, found {corruption.level}")
+    if champion.startswith("validation/") and not params.data.validation:
+        faults.append(f"track.champion: expected data.validation above 0 for {champion!r}, found 0")
+    if faults:
+        raise UserError(f"{path}: {'; '.join(faults)}")
+    return params
 
 
 def validated(kind: type[S], values: dict[str, Any], path: Path) -> S:

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from autoencoder.kernels import products
 
-Step = Callable[..., Float[Tensor, ""]]
+Step = Callable[..., Float[Tensor, "..."]]  # returns what is measured before the step
 Call = Callable[[], object]
 aten = torch.ops.aten
 CHOSEN_BY_DATA = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
@@ -37,7 +37,7 @@ class Replayed:
         self.step, self.model, self.modules = step, model, list(model.modules())
         self.recordings: dict[Any, Recording] = {}
 
-    def __call__(self, *inputs: Tensor) -> Float[Tensor, ""]:
+    def __call__(self, *inputs: Tensor) -> Float[Tensor, "..."]:
         """Take a step; the loss is that of before the step."""
         key = (*(x.shape for x in inputs), *(module.training for module in self.modules))
         if key not in self.recordings:
@@ -60,7 +60,7 @@ class Recording(TorchDispatchMode):
     def _should_skip_dynamo(cls) -> bool:
         return False  # True would load torch._dynamo, which takes as long as loading torch
 
-    def __call__(self, *inputs: Tensor) -> Float[Tensor, ""]:
+    def __call__(self, *inputs: Tensor) -> Float[Tensor, "..."]:
         return self.run(*inputs)
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -77,7 +77,7 @@ class Recording(TorchDispatchMode):
         self.calls += repeated(operator, args, options, result)
         return result
 
-    def _record(self, *inputs: Tensor) -> Float[Tensor, ""]:
+    def _record(self, *inputs: Tensor) -> Float[Tensor, "..."]:
         self.inputs = [x.clone() for x in inputs]
         self.made: dict[int, Tensor] = {}  # by memory: what operators of the step have made
         self.calls: list[Call] = []
@@ -86,7 +86,7 @@ class Recording(TorchDispatchMode):
         self.run = self.step if self.refused else self._prove
         return self.loss.clone()
 
-    def _prove(self, *inputs: Tensor) -> Float[Tensor, ""]:
+    def _prove(self, *inputs: Tensor) -> Float[Tensor, "..."]:
         before, seed = [x.detach().clone() for x in self.state.values()], torch.get_rng_state()
         replayed = [bits(self._replay(*inputs)), *map(bits, self.state.values())]
         torch.set_rng_state(seed)
@@ -101,7 +101,7 @@ class Recording(TorchDispatchMode):
 
     @np.errstate(all="ignore")
     @torch.inference_mode()
-    def _replay(self, *inputs: Tensor) -> Float[Tensor, ""]:
+    def _replay(self, *inputs: Tensor) -> Float[Tensor, "..."]:
         for mine, x in zip(self.inputs, inputs, strict=True):
             mine.copy_(x)
         for call in self.calls:
