@@ -101,6 +101,9 @@ def _told(run: Run) -> Facts:
         "test_images": len(run.test),
         "test": test,
         "pca": run.evaluation.get("pca"),
+        "constraint": run.description.get("constraint", {"name": "none"}),
+        "corruption": run.description.get("corruption", {"name": "none"}),
+        "bce": run.description.get("loss") == "bce",
         "off": math.sqrt(test["mse"]) / 2,
         "equal_rank": findings.equal_rank(run.optimum, test["mse"]),
         "met": met,
@@ -164,4 +167,4 @@ def _strip(columns: Matrix, width: int) -> str:
     tiles = columns.T.reshape(columns.shape[1], -1, width)
     tiles = tiles / np.abs(tiles).max((1, 2), keepdims=True)
     padded = np.pad(tiles, ((0, STRIP - len(tiles)), (0, 0), (0, 1)))  # a gap after each
-    return pictures.signed(np.hstack(padded)[:, :-1])
+    return pictures.signed(np.hstack(list(padded))[:, :-1])

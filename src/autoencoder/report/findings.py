@@ -22,10 +22,11 @@ def errors(x: Matrix, reconstruction: Matrix) -> Float64[ndarray, " n"]:
 
 def equal_rank(optimum: Sequence[float] | Float64[ndarray, " ranks"], mse: float) -> float:
     """The rank at which PCA has the error `mse`, interpolated between two whole ranks; the last where it never has."""
-    worse = sum(error > mse for error in optimum)
+    worse = int(sum(error > mse for error in optimum))
     if worse in (0, len(optimum)):
         return float(max(worse - 1, 0))
-    return worse - 1 + float((optimum[worse - 1] - mse) / (optimum[worse - 1] - optimum[worse]))
+    above, below = float(optimum[worse - 1]), float(optimum[worse])
+    return worse - 1 + (above - mse) / (above - below)
 
 
 def principal_order(encoder: Matrix, decoder: Matrix, x: Matrix, count: int) -> tuple[Matrix, Matrix]:

@@ -39,7 +39,7 @@ def _half(half: str, description: dict[str, Any], weights: dict[str, Float32[nda
         if before:  # one or two activations lie between two layers with weights, and what only changes the shape
             apart = int(name.rpartition(".")[2]) - int(before.rpartition(".")[2])
             found += [{"kind": description["options"]["activation"]}] * (apart // 2)
-        layer = {kind: weights[f"{name}.{kind}"] for kind in ("weight", "bias") if f"{name}.{kind}" in weights}
+        layer: Layer = {kind: weights[f"{name}.{kind}"] for kind in ("weight", "bias") if f"{name}.{kind}" in weights}
         if name in folded:
             layer |= dict(zip(("large", "small"), next(folds), strict=True)) | {"up": half == "decoder"}
         found.append({"kind": "convolution" if name in folded else "linear"} | layer)

@@ -20,7 +20,11 @@ from autoencoder.report.facts import facts
 from autoencoder.report.run import Run
 
 FOLDER = Path(__file__).parent
-MODELS = {"linear": (FOLDER / "../models/linear.py", "Encoder", "Decoder")}  # whose source is on the page
+SOURCES = {  # by model: the module, and its classes and functions, that are printed beside those of the script
+    "linear": ("../models/linear.py", ("Encoder", "Decoder"), ("linear",)),
+    "mlp": ("../models/networks.py", ("mlp", "_layers"), ("linear",)),
+    "convolutional": ("../models/networks.py", ("convolutional",), ("convolution",)),
+}
 
 LIMIT = 1_000_000  # bytes above which the weights travel as float16
 TOO_LARGE = 10_000_000  # bytes above which nothing on the page can be moved
@@ -52,6 +56,7 @@ def _fill(context: dict[str, Any], payload: dict[str, Any] | None, precision: st
         "plural": lambda n, thing: f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s",
     }
     style, script = ((FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    module, classes, functions = SOURCES[context["description"]["model"]]
     data = json.dumps(payload, sort_keys=True, separators=(",", ":"), default=lambda array: _tensor(array, precision))
     return environment.get_template("page.html.jinja").render(
         **context,
@@ -62,8 +67,8 @@ def _fill(context: dict[str, Any], payload: dict[str, Any] | None, precision: st
         script_hash=_hash(script),
         live=payload is not None,
         precision=precision,
-        python_source=_python(*MODELS[context["description"]["model"]]),
-        script_source=_script(script, "linear", "encode", "decode"),
+        python_source=_python((FOLDER / module).read_text(encoding="utf-8"), *classes),
+        script_source=_script(script, *functions, "encode", "decode"),
     )
 
 
@@ -78,9 +83,8 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _python(path: Path, *names: str) -> Markup:
+def _python(source: str, *names: str) -> Markup:
     """The classes and functions `names` of a module, with their words marked."""
-    source = path.read_text(encoding="utf-8")
     found = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef | ast.FunctionDef)}
     return _marked("\n\n\n".join(str(ast.get_source_segment(source, found[name])) for name in names), PythonLexer())
 
