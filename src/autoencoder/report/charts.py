@@ -32,11 +32,9 @@ class Frame:
     height: int = 340
 
     def across(self, x: float) -> float:
-        """Units from the left edge."""
         return round(LEFT + (x - self.x[0]) / (self.x[1] - self.x[0]) * (WIDTH - LEFT - RIGHT), 1)
 
     def down(self, y: float) -> float:
-        """Units from the upper edge."""
         low, high, value = (math.log(v) if self.log else v for v in (*self.y, y))
         return round(self.height - BOTTOM - (value - low) / (high - low) * (self.height - TOP - BOTTOM), 1)
 
@@ -101,8 +99,7 @@ def learning(history: Sequence[dict[str, float]], optimum: float | None, publish
         ("mean squared error", ticks(0, top)),
         *(f'<rect class="band" x="{x}" y="{y}" width="14" height="{height}"/>' for x, y in places),
         "" if optimum is None else frame.path("limit", [(x, optimum) for x in frame.x]),
-        frame.path("second", train) + frame.path("first", test) + frame.path("dots", test, dots=True),
-        MARKER,
+        frame.path("second", train) + frame.path("first", test) + frame.path("dots", test, dots=True) + MARKER,
     ), frame
 
 
@@ -124,8 +121,7 @@ def by_rank(optimum: Sequence[float], code: int, mse: float, ranks: int) -> Char
         frame.path("second", [(rank, error) for rank, error in enumerate(optimum) if error >= low]),
         frame.path("limit", [(code, mse), (equal, mse), (equal, low)]),
         frame.path("limit", [(code, mse), (code, max(optimum[code], low))]),
-        frame.path("run", [(code, mse)], dots=True),
-        MARKER,
+        frame.path("run", [(code, mse)], dots=True) + MARKER,
     ), frame
 
 
@@ -170,7 +166,5 @@ def scatter(points: Float64[ndarray, "n 2"], labels: UInt8[ndarray, " n"] | None
         ("first axis", ticks(*frame.x, 6)),
         ("second axis", ticks(*frame.y, 5)),
         frame.path("cloud", points.tolist(), dots=True),
-        '<path class="chosen"/>',
-        *texts,
-        MARKER,
+        '<path class="chosen"/>' + "".join(texts) + MARKER,
     ), frame

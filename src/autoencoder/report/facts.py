@@ -1,6 +1,5 @@
 """What the page says of a run: values for its template, and data for its script."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -35,9 +34,9 @@ def facts(run: Run) -> tuple[Facts, Facts]:
     shown, mapped = _spread(len(x), SHOWN), _spread(len(x), MAPPED)
     labels = None if run.labels is None else run.labels[shown].tolist()
     codes, count = codes[mapped], min(codes.shape[1], SLIDERS)
-    (channels, *size), published = run.description["image_shape"], _published(run)
+    (channels, height, width), published = run.description["image_shape"], _published(run)
     told = _told(run) | {
-        "strokes": findings.strokes(run.test[mapped].reshape(-1, *size)) if channels == 1 else None,
+        "strokes": findings.strokes(run.test[mapped].reshape(-1, height, width)) if channels == 1 else None,
         "published": published,
         "shown": len(shown),
         "mapped": len(mapped),
@@ -52,7 +51,7 @@ def facts(run: Run) -> tuple[Facts, Facts]:
         "rank": charts.by_rank(run.optimum.tolist(), min(told["code"], x.shape[1]), told["test"]["mse"], RANKS),
     }
     sent = {
-        "image": dict(zip(("channels", "height", "width"), (channels, *size), strict=True)),
+        "image": {"channels": channels, "height": height, "width": width},
         "range": [low, 1],
         "encoder": encoder,
         "decoder": decoder,
@@ -69,7 +68,7 @@ def facts(run: Run) -> tuple[Facts, Facts]:
     }
     if told["linear"]:
         matrices = (encoder[0]["weight"].astype(np.float64), decoder[0]["weight"].astype(np.float64))
-        sent["principal"], told["strips"] = _principal(*matrices, x[mapped], codes, size[1])
+        sent["principal"], told["strips"] = _principal(*matrices, x[mapped], codes, width)
     if codes.shape[1] > 1 and np.ptp(codes, 0).any():
         points, centre, axes, told["share"] = findings.map_of(codes)
         classes = None if run.labels is None else run.labels[mapped]
@@ -87,10 +86,7 @@ def _told(run: Run) -> Facts:
     channels, height, width = run.description["image_shape"]
     code, pixels = run.description["code_dimensions"], run.test.shape[1]
     lengths = sorted({2**power for power in range(1, 9)} | {code})
-    met = sum(
-        round(row["test_mse"] / article.DIVISOR, article.DECIMALS) == loss
-        for row, loss in zip(run.history, article.TEST_LOSSES, strict=False)
-    )
+    losses = [round(row["test_mse"] / article.DIVISOR, article.DECIMALS) for row in run.history]
     return run._asdict() | {
         "name": name,
         "thing": THINGS.get(name, "picture"),
@@ -100,13 +96,11 @@ def _told(run: Run) -> Facts:
         "code": code,
         "test_images": len(run.test),
         "test": test,
-        "pca": run.evaluation.get("pca"),
         "constraint": run.description.get("constraint", {"name": "none"}),
         "corruption": run.description.get("corruption", {"name": "none"}),
         "bce": run.description.get("loss") == "bce",
-        "off": math.sqrt(test["mse"]) / 2,
         "equal_rank": findings.equal_rank(run.optimum, test["mse"]),
-        "met": met,
+        "met": sum(loss == printed for loss, printed in zip(losses, article.TEST_LOSSES, strict=False)),
         "ranks": min(RANKS, pixels),
         "lengths": [{"code": k, "optimum": float(run.optimum[k])} for k in lengths if k < len(run.optimum) - 1],
         "strip_width": STRIP * (width + 1) - 1,

@@ -41,18 +41,13 @@ def render(run: Run) -> str:
 
 
 def _fill(context: dict[str, Any], payload: dict[str, Any] | None, precision: str) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.loader = FileSystemLoader(FOLDER)
     environment.filters |= {
-        "thousands": lambda n: f"{n:,}",
-        "mse": lambda value: f"{value:.4f}",
+        "thousands": "{:,}".format,
+        "mse": "{:.4f}".format,
         "times": lambda value: f"{value:.2f}" if value < 10 else f"{value:.0f}",  # noqa: PLR2004
-        "tenth": lambda value: f"{value:.1f}",
+        "tenth": "{:.1f}".format,
         "plural": lambda n, thing: f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s",
     }
     style, script = ((FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
