@@ -1,8 +1,8 @@
 """models/*.safetensors, metrics/* and test images → report.html."""
 
-from typing import Any
-
 import click
+
+RECIPE = {"seed", "data", "model", "corruption", "constraint", "train"}  # what led to the trained state
 
 
 @click.command()
@@ -16,12 +16,7 @@ def report() -> None:
     from autoencoder import files
     from autoencoder.report import page, run
 
-    recipe: dict[str, Any] = {
-        "seed": settings.seed,
-        "data": settings.data.model_dump(),
-        "model": settings.model.model_dump(),
-        "train": settings.train.model_dump(),
-    }
+    recipe = settings.model_dump(include=RECIPE)
     content = page.render(run.load(recipe)).encode()
     files.write_atomically(paths.REPORT, content)
     click.echo(f"{paths.REPORT}: open it in a browser ({len(content) / 1e6:.2f} MB, needs no network)")

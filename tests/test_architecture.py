@@ -50,7 +50,7 @@ MAY_NAME = {
     "matplotlib": FIGURES,
     "mlflow": {"tracking.client", "tracking.served_model"},
     "pydantic": {"params", "data.sources"},
-    "pygments": {"report.source"},
+    "pygments": {"report.page"},
     "sklearn": {"data.sources"},
     "torchvision": {"data.sources"},
 }

@@ -20,6 +20,7 @@ STEPS = Path("metrics/steps.csv")
 PIXELS = Path("metrics/pixels.json")
 EVALUATION = Path("metrics/evaluation.json")
 FAMILY = Path("metrics/family")  # tables that only some models have
+ANGLES = FAMILY / "principal_angles.csv"  # linear models
 FIGURES = Path("figures")
 FAMILY_FIGURES = FIGURES / "family"  # and pictures
 GRID = FIGURES / "grid.png"  # made for places where pictures are small

@@ -26,9 +26,10 @@ function half(bits) {
 
 // ---------------------------------------------------------------------------------------------------- network
 
-// A matrix, stored row after row, times the vector x.
-function linear(x, { weight }) {
+// A matrix, stored row after row, times the vector x, plus a bias where there is one.
+function linear(x, { weight, bias }) {
   const result = new Float32Array(weight.length / x.length);
+  if (bias) result.set(bias);
   let place = 0;
   for (let row = 0; row < result.length; row++) {
     for (const value of x) {
@@ -38,8 +39,57 @@ function linear(x, { weight }) {
   return result;
 }
 
+// A convolution, 3 × 3 with stride 2, from large pictures to small ones, or transposed, "up", from small to large ones.
+// Each weight links one small picture with one large picture: their pixels (i, j) and (2i + u - 1, 2j + v - 1).
+function convolution(x, { weight, bias, large: [height, width], small: [rows, columns], up }) {
+  const count = up ? x.length / (rows * columns) : bias.length; // of small pictures
+  const size = up ? height * width : rows * columns;
+  const result = Float32Array.from({ length: size * bias.length }, (_, place) => bias[Math.floor(place / size)]);
+  weight.forEach((value, place) => {
+    const [u, v, pair] = [Math.floor(place / 3) % 3, place % 3, Math.floor(place / 9)];
+    const ofLarge = (pair % (weight.length / 9 / count)) * height * width;
+    const ofSmall = Math.floor(pair / (weight.length / 9 / count)) * rows * columns;
+    for (let i = 0; i < rows; i++) {
+      const row = 2 * i + u - 1;
+      if (row < 0 || row >= height) continue;
+      for (let j = 0; j < columns; j++) {
+        const column = 2 * j + v - 1;
+        if (column < 0 || column >= width) continue;
+        const [far, near] = [ofLarge + row * width + column, ofSmall + i * columns + j];
+        if (up) result[far] += value * x[near];
+        else result[near] += value * x[far];
+      }
+    }
+  });
+  return result;
+}
+
+// x times the probability that a normal number is less than x (Abramowitz & Stegun 1964, 7.1.26).
+function gelu(x) {
+  const t = 1 / (1 + (0.3275911 * Math.abs(x)) / Math.SQRT2);
+  const sum = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592, 0].reduce((all, next) => all * t + next);
+  const tail = sum * Math.exp((-x * x) / 2);
+  return (x / 2) * (x < 0 ? tail : 2 - tail);
+}
+
+// The numbers of x that are at least as large as the one in place `count`, and zeros for the others.
+function largest(x, { count }) {
+  const least = Array.from(x).sort((a, b) => b - a)[count - 1];
+  return x.map((value) => (value >= least ? value : 0));
+}
+
 // What each kind of layer does to x.
-const layers = { linear };
+const each = (change) => (x) => x.map(change);
+const layers = {
+  linear,
+  convolution,
+  largest,
+  relu: each((value) => Math.max(0, value)),
+  tanh: each(Math.tanh),
+  sigmoid: each((value) => 1 / (1 + Math.exp(-value))),
+  gelu: each(gelu),
+  first: (x, { count }) => x.slice(0, count),
+};
 
 // The code of the scaled picture x.
 function encode(x) {
@@ -57,11 +107,11 @@ function decode(code) {
   return code;
 }
 
-// The mean, over the pixels, of the squared difference of two pictures.
+// The mean, over the pixels, of the squared difference of two pictures, whose pixels are counted from -1 to 1.
 function error(a, b) {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += (a[i] - b[i]) ** 2;
-  return sum / a.length;
+  return (sum / a.length) * (2 / (page.range[1] - page.range[0])) ** 2;
 }
 
 // (1 - t) a + t b: the point at the share t of the way from a to b.
@@ -167,7 +217,9 @@ function take(x, called) {
 }
 
 function start() {
-  for (const layer of [...page.encoder, ...page.decoder]) layer.weight = numbers(layer.weight);
+  for (const layer of [...page.encoder, ...page.decoder]) {
+    for (const kind of ["weight", "bias"]) if (layer[kind]) layer[kind] = numbers(layer[kind]);
+  }
   page.test.images = numbers(page.test.images);
   for (const element of document.querySelectorAll(".live")) element.hidden = false;
   for (const element of document.querySelectorAll(".still")) element.hidden = true;
@@ -425,6 +477,7 @@ function theCode() {
 
   function build() {
     const limits = ordered() ? principal.limits : page.limits;
+    const none = decode(page.limits.map(() => 0));
     sliders = Array.from({ length: count }, (_, i) => {
       const label = document.createElement("label");
       const canvas = document.createElement("canvas");
@@ -432,8 +485,8 @@ function theCode() {
       const text = document.createElement("span");
       text.textContent = i + 1;
       const along = direction(i);
-      const added = decode(along);
-      paintSigned(canvas, added);
+      const added = decode(along.map((value) => value * limits[i]));
+      paintSigned(canvas, added.map((value, place) => value - none[place]));
       slider.addEventListener("input", () => move(i, Number(slider.value)));
       label.append(text, canvas, slider);
       return { label, slider };
@@ -467,12 +520,15 @@ function isItPca() {
   function draw() {
     const size = yours.x.length;
     const kept = Number(rank.value);
-    const result = new Float32Array(size);
+    const [low, high] = page.range; // the axes are those of pictures from -1 to 1
+    const x = yours.x.map((value) => (2 * (value - low)) / (high - low) - 1);
+    const sum = new Float32Array(size);
     for (let k = 0; k < kept; k++) {
       const axis = axes.subarray(k * size, (k + 1) * size);
-      const [amount] = linear(yours.x, { weight: axis });
-      for (let i = 0; i < size; i++) result[i] += amount * axis[i];
+      const [amount] = linear(x, { weight: axis });
+      for (let i = 0; i < size; i++) sum[i] += amount * axis[i];
     }
+    const result = sum.map((value) => low + ((high - low) * (value + 1)) / 2);
     paint($("pca-output"), result);
     $("pca-error").textContent = `Error ${short(error(yours.x, result))}`;
     $("rank-value").textContent = `${kept}: error ${short(page.pca.mse[kept])} on the test pictures`;

@@ -16,39 +16,27 @@ RGB = 3
 
 def image(pixels: UInt8[ndarray, "channels height width"]) -> str:
     """A grey or colour picture."""
-    kind = COLOUR if len(pixels) == RGB else GREY
-    rows = np.moveaxis(pixels[: RGB if kind == COLOUR else 1], 0, 2)
-    return _address(rows.reshape(len(rows), -1), pixels.shape[2], kind)
+    rows = np.moveaxis(pixels if len(pixels) == RGB else pixels[:1], 0, 2)
+    return _address(rows.reshape(len(rows), -1), pixels.shape[2], COLOUR if len(pixels) == RGB else GREY)
 
 
-def signed(values: Float64[ndarray, "height width"], limit: float) -> str:
-    """Numbers from -limit to limit: the further from zero, the less transparent."""
-    level = np.clip(np.rint(values / limit * 127), -127, 127).astype(int) + 127
+def signed(values: Float64[ndarray, "height width"]) -> str:
+    """Numbers from -1 to 1: the further from zero, the less transparent."""
+    level = np.clip(np.rint(values * 127), -127, 127).astype(int) + 127
     strength = np.abs(np.arange(255) - 127) * 2
-    colours = b"".join(bytes(NEGATIVE if n < 127 else POSITIVE) for n in range(255))  # noqa: PLR2004
-    return _address(
-        level.astype(np.uint8),
-        values.shape[1],
-        INDEXED,
-        _chunk(b"PLTE", colours) + _chunk(b"tRNS", bytes(strength.tolist())),
-    )
+    palette = _chunk(b"PLTE", bytes((*NEGATIVE * 127, *POSITIVE * 128))) + _chunk(b"tRNS", bytes(strength.tolist()))
+    return _address(level.astype(np.uint8), values.shape[1], INDEXED, palette)
 
 
 def _address(rows: UInt8[ndarray, "height bytes"], width: int, kind: int, palette: bytes = b"") -> str:
-    height = len(rows)
-    raw = np.hstack([np.zeros((height, 1), np.uint8), rows]).tobytes()  # each row begins with its filter: none
-    blocks = [raw[start : start + STORED] for start in range(0, len(raw), STORED)]
-    stored = b"".join(
-        struct.pack("<BHH", number == len(blocks), len(block), 0xFFFF - len(block)) + block
-        for number, block in enumerate(blocks, 1)
-    )
-    content = (
-        b"\x89PNG\r\n\x1a\n"
-        + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
-        + palette
-        + _chunk(b"IDAT", b"\x78\x01" + stored + struct.pack(">I", zlib.adler32(raw)))
-        + _chunk(b"IEND", b"")
-    )
+    raw = np.pad(rows, ((0, 0), (1, 0))).tobytes()  # each row begins with its filter: none
+    stored = b"\x78\x01"
+    for start in range(0, len(raw), STORED):
+        block = raw[start : start + STORED]
+        stored += struct.pack("<BHH", start + STORED >= len(raw), len(block), 0xFFFF - len(block)) + block
+    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), 8, kind, 0, 0, 0))
+    body = _chunk(b"IDAT", stored + struct.pack(">I", zlib.adler32(raw)))
+    content = b"\x89PNG\r\n\x1a\n" + head + palette + body + _chunk(b"IEND", b"")
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
