@@ -10,7 +10,7 @@ from numpy import ndarray
 Layer = dict[str, Any]
 Rows = Float64[ndarray, "batch numbers"]
 
-BATCH = 100  # rows that pass through the layers at a time
+BATCH = 20  # rows that pass through the layers at a time: what convolutions make of them fits a cache
 
 
 def layers(description: dict[str, Any], weights: dict[str, Float32[ndarray, "..."]]) -> tuple[list[Layer], list[Layer]]:
