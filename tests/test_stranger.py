@@ -36,8 +36,9 @@ def test_a_stranger_adds_a_model_a_corruption_and_a_constraint(clone: Path) -> N
     edits = [f"{section}.name={name}" for section, (_, _, _, name, _, _) in zip(
         ("model", "corruption", "constraint"), ADDED, strict=True
     )]  # fmt: skip
+    edits += ["train.optimizer=adam", "train.learning_rate=0.003"]
     arguments = [argument for edit in edits for argument in ("-S", edit)]
-    run("dvc", "exp", "run", *arguments, "-S", "train.optimizer=adam", "-S", "train.learning_rate=0.003", cwd=clone)
+    run("dvc", "exp", "run", *arguments, cwd=clone)
     figures = json.loads((clone / "metrics" / "evaluation.json").read_text())
     assert figures["test"]["equivalent_rank"] > 0
     assert "denoising_mse" in figures["test"]
