@@ -16,6 +16,7 @@ run: setup
 	@autoencoder check
 	@rm -f $(OFFLINE)
 	@dvc repro || { test -e $(OFFLINE) && $(MAKE) --no-print-directory digits; }
+	@echo "The page that explains this run: file://$(CURDIR)/report.html"
 
 digits: setup
 	@printf '%s\n' "" "$(BANNER)" "No mirror could be reached (see the error above): NOT running on the data set of params.yaml." \

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from autoencoder import numerics, params, paths
-from autoencoder.data.images import load_images
+from autoencoder.data.images import Images, load_images
 from autoencoder.models.saved import load_model, save_model
 from autoencoder.record import lock
 from autoencoder.tracking import journal
@@ -53,7 +53,7 @@ def compare(rounds: int) -> dict[str, Any]:
     }
 
 
-def seconds(images: dict[str, Any], settings: params.Params, notes: journal.Journal | None) -> float:
+def seconds(images: Images, settings: params.Params, notes: journal.Journal | None) -> float:
     """Seconds of the default training, which writes the journal `notes`."""
     from resume import training
 
@@ -74,8 +74,8 @@ def seconds(images: dict[str, Any], settings: params.Params, notes: journal.Jour
 
 def end_of_follower(*, answered: bool) -> None:
     """Wait for it. Exit if it did not carry the journal to MLflow though that `answered`, or the other way round."""
-    with paths.FOLLOWER_LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with paths.FOLLOWER_LOCK.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
     if bool(journal.left()) == answered:
         sys.exit(f"expected {'no journal' if answered else 'a journal'} after its follower, found {journal.left()}")
     for path in journal.left():

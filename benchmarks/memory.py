@@ -30,7 +30,7 @@ TRAIN = """
 import json, resource, sys, time
 sys.path[:0] = ["stages", "src"]
 from autoencoder import numerics, params
-numerics.configure(params.Runtime(device="cpu", numerics="fast", threads=1))
+numerics.configure(params.Runtime(device="cpu", threads=1))
 import torch
 from pathlib import Path
 from autoencoder.data.images import load_images
@@ -38,9 +38,11 @@ from autoencoder.models.saved import Description
 from autoencoder.training.loop import Training
 path, batches = Path(sys.argv[1]), int(sys.argv[2])
 images = load_images(path)
-run = Training(Description("linear", 32, (1, 1, 784)).build(42), images, epochs=1,
-               batch_size=32, optimizer="sgd", learning_rate=10**-1.5, momentum=0.5, log_every=1000, seed=42,
-               device=torch.device("cpu"))
+settings = params.Train(
+    loss="mse", epochs=1, batch_size=32, optimizer="sgd", learning_rate=10**-1.5, momentum=0.5, weight_decay=0.0,
+    log_every=1000,
+)
+run = Training(Description("linear", 32, (1, 28, 28)).build(42), images, settings, seed=42, device=torch.device("cpu"))
 begin = time.perf_counter()
 for progress in run.run():
     if run.batches_seen >= batches:

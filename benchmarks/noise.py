@@ -13,14 +13,14 @@ BUSY = "while True: pass"
 
 def measure(epochs: int) -> dict[str, Any]:
     """Median seconds per epoch, alone and beside the busy processes, taking turns."""
-    with speed.workers(["fast"]) as processes:
+    with speed.workers(["default"], {}) as processes:
         times: dict[str, list[float]] = {"alone": [], "busy": []}
-        speed.epoch(processes["fast"])
+        speed.epoch(processes["default"])
         for _ in range(epochs):
-            times["alone"].append(speed.epoch(processes["fast"])["seconds"])
+            times["alone"].append(speed.epoch(processes["default"])["seconds"])
             others = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(os.cpu_count() or 1)]
             try:
-                times["busy"].append(speed.epoch(processes["fast"])["seconds"])
+                times["busy"].append(speed.epoch(processes["default"])["seconds"])
             finally:
                 for other in others:
                     other.kill()

@@ -15,7 +15,8 @@ from autoencoder import cli
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
-DVC, AUTOENCODER = str(BIN / "dvc"), str(BIN / "autoencoder")
+DVC = [sys.executable, "-m", "dvc"]
+AUTOENCODER = [sys.executable, "-c", "from autoencoder.cli import main; main(prog_name='autoencoder')"]
 BARE_CLICK = "import click; click.command()(lambda: None)(['--help'])"
 STAGES = ("download", "pca", "train", "evaluate", "render", "track")
 
@@ -31,19 +32,14 @@ def measure(repeat: int) -> dict[str, Any]:
             (seconds(torch_import), edit(clone, 0.03 + 0.003 * number), seconds(torch_import))
             for number in range(repeat)
         ]
-        pairs = [(seconds([DVC, "repro"], clone), seconds([DVC, "repro"], empty)) for _ in range(3 * repeat)]
+        pairs = [(seconds([*DVC, "repro"], clone), seconds([*DVC, "repro"], empty)) for _ in range(3 * repeat)]
     before, edits, after = zip(*alternating, strict=True)
     nothing, empty_project = zip(*pairs, strict=True)
     stages = str(ROOT / "stages")
-    programs = [[AUTOENCODER], *([AUTOENCODER, name] for name in cli.main.commands)]
-    programs += [[sys.executable, stages], *([sys.executable, stages, name] for name in STAGES)]
+    programs = {f"autoencoder {name}": [*AUTOENCODER, name] for name in cli.main.commands}
+    programs |= {f"stages {name}": [sys.executable, stages, name] for name in STAGES}
     bare = min(seconds([sys.executable, "-c", BARE_CLICK]) for _ in range(repeat))
-    helps = {
-        " ".join([Path(p[0]).name, *(Path(part).name for part in p[1:])]): min(
-            seconds([*p, "--help"]) for _ in range(repeat)
-        )
-        for p in programs
-    }
+    helps = {name: min(seconds([*p, "--help"]) for _ in range(repeat)) for name, p in programs.items()}
     return {
         "import torch": median(before + after),
         "edit of train.learning_rate, without the training": median(edits),
@@ -60,18 +56,19 @@ def measure(repeat: int) -> dict[str, Any]:
 
 
 def prepare(clone: Path) -> None:
-    """A clone with the outputs of this workspace, tracked in a store of its own."""
-    cache = subprocess.run([DVC, "cache", "dir"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    """A clone in which the whole pipeline has run, with the images of this workspace and a store of its own."""
+    asked = subprocess.run([*DVC, "cache", "dir"], cwd=ROOT, capture_output=True, text=True, check=True)
+    cache = ROOT / asked.stdout.strip()
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
-    shutil.copytree(ROOT / cache, clone / ".dvc" / "cache", dirs_exist_ok=True)
-    for command in ("checkout", "repro"):
-        subprocess.run([DVC, command, "--quiet"], cwd=clone, check=True)
+    if cache.exists():
+        shutil.copytree(cache, clone / ".dvc" / "cache", dirs_exist_ok=True)
+    subprocess.run([*DVC, "repro", "--quiet"], cwd=clone, check=True)  # what the cache does not have is made
 
 
 def prepare_empty(folder: Path) -> None:
     """A DVC project with nothing in it."""
     folder.mkdir()
-    for command in (["git", "init", "--quiet"], [DVC, "init", "--quiet"]):
+    for command in (["git", "init", "--quiet"], [*DVC, "init", "--quiet"]):
         subprocess.run(command, cwd=folder, check=True)
     (folder / "dvc.yaml").write_text("stages: {}\n")
 
@@ -82,7 +79,7 @@ def edit(clone: Path, learning_rate: float) -> float:
     lines = params.read_text().splitlines()
     changed = [f"  learning_rate: {learning_rate}" if line.startswith("  learning_rate") else line for line in lines]
     params.write_text("\n".join(changed) + "\n")
-    total = seconds([DVC, "repro"], clone)
+    total = seconds([*DVC, "repro"], clone)
     with sqlite3.connect(clone / "mlflow.db") as store:
         query = """select t.value from tags t join params p on p.run_uuid = t.run_uuid
                    where t.key = 'autoencoder.training_seconds' and p.key = 'train.learning_rate' and p.value = ?"""

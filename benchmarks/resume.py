@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from autoencoder import numerics, params
-from autoencoder.data.images import load_images
+from autoencoder.data.images import Images, load_images
 from autoencoder.models.saved import describe
 from autoencoder.training import resume as resuming
 from autoencoder.training.loop import Training
@@ -28,9 +28,12 @@ def measure(blocks: int) -> dict[str, Any]:
 
 
 def apart(program: str, repeat: int) -> dict[str, Any]:
-    """What `program` finds in a process of its own: the default training has another profile than other benchmarks."""
-    command = [sys.executable, program, str(repeat)]
-    done = subprocess.run(command, env=os.environ | numerics.PORTABLE, capture_output=True, text=True, check=True)
+    """What `program` finds in a process of its own."""
+    done = subprocess.run([sys.executable, program, str(repeat)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(
+            f"{Path(program).name}: exit status {done.returncode}: {done.stderr.strip().splitlines()[-1:]}"
+        )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -56,11 +59,11 @@ def compare(blocks: int) -> dict[str, Any]:
     }
 
 
-def training(images: dict[str, torch.Tensor], settings: params.Params, epochs: int) -> Training:
+def training(images: Images, settings: params.Params, epochs: int) -> Training:
     """The training of `settings`, for `epochs`."""
-    model = describe(images.train, **settings.model.model_dump()).build(settings.seed)
-    options = settings.train.model_dump() | {"epochs": epochs}
-    return Training(model, images, **options, seed=settings.seed, device=torch.device("cpu"))
+    model = describe(images, settings.model.model_dump()).build(settings.seed)
+    train = settings.train.model_copy(update={"epochs": epochs})
+    return Training(model, images, train, seed=settings.seed, device=torch.device("cpu"))
 
 
 def counted(work: Callable[..., None], spent: list[float]) -> Callable[..., None]:

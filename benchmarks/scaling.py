@@ -1,28 +1,12 @@
 """Time per epoch against images, code_dimensions, batch size and threads, with the limit of the products beside it."""
 
+import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
-
-
-def five_products(images: int, batch: int, inputs: int, code: int) -> float:
-    """Seconds for the products of an epoch's steps: into and out of the code, back, and the two gradients."""
-    import torch
-
-    x, error = torch.rand(batch, inputs), torch.rand(batch, inputs)
-    h, error_of_code = torch.rand(batch, code), torch.rand(batch, code)
-    encoder, decoder = torch.rand(code, inputs), torch.rand(inputs, code)
-    gradients = torch.empty_like(encoder), torch.empty_like(decoder)
-    begin = time.perf_counter()
-    for _ in range(-(-images // batch)):
-        torch.mm(x, encoder.T, out=h)
-        torch.mm(h, decoder.T, out=error)
-        torch.mm(error, decoder, out=error_of_code)
-        torch.mm(error_of_code.T, x, out=gradients[0])
-        torch.mm(error.T, h, out=gradients[1])
-    return time.perf_counter() - begin
-
 
 DEFAULT = {"images": 60_000, "code_dimensions": 32, "batch_size": 32, "threads": 1}
 SWEEPS = {
@@ -35,49 +19,84 @@ SAMPLE = 15_000  # images that are timed, of however many there are
 REPEAT = 3  # the fastest counts
 
 
+def five_products(images: int, batch: int, inputs: int, code: int) -> float:
+    """Seconds for the products of an epoch's steps: into and out of the code, back, and the two gradients."""
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    x, error, encoder = (draw.random((n, inputs), dtype=np.float32) for n in (batch, batch, code))
+    h, error_of_code, decoder = (draw.random((n, code), dtype=np.float32) for n in (batch, batch, inputs))
+    gradients = np.empty_like(encoder), np.empty_like(decoder)
+    begin = time.perf_counter()
+    for _ in range(-(-images // batch)):
+        np.matmul(x, encoder.T, h)
+        np.matmul(h, decoder.T, error)
+        np.matmul(error, decoder, error_of_code)
+        np.matmul(error_of_code.T, x, gradients[0])
+        np.matmul(error.T, h, gradients[1])
+    return time.perf_counter() - begin
+
+
 def measure() -> dict[str, Any]:
-    """Seconds per epoch, ours and the limit's, by knob and value; the other knobs have their defaults."""
+    """Seconds per epoch, ours and the limit's, by knob and value; the other knobs have their defaults.
+
+    Each number of threads has a process of its own: OpenBLAS takes it when it is loaded.
+    """
+    found: dict[str, Any] = {}
+    for threads in SWEEPS["threads"]:
+        command = [sys.executable, __file__, str(threads)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        for knob, rows in json.loads(done.stdout).items():
+            found.setdefault(knob, {}).update(rows)
+    return found
+
+
+def sweep(threads: int) -> dict[str, Any]:
+    """The sweep of all knobs for one thread, and for more of `threads` alone."""
     import torch
 
     images = torch.randint(0, 256, (max(SWEEPS["images"]), 1, 28, 28), dtype=torch.uint8)
-    found: dict[str, Any] = {}
-    for knob, values in SWEEPS.items():
-        found[knob] = {}
-        for value in values:
-            settings = DEFAULT | {knob: value}
-            torch.set_num_threads(settings["threads"])
-            pairs = [(training(images, settings), limit(settings)) for _ in range(REPEAT)]
-            ours, products = (min(times) for times in zip(*pairs, strict=True))
-            found[knob][str(value)] = {"training": ours, "products": products}
-    torch.set_num_threads(1)
-    return found
+    knobs = SWEEPS | {"threads": (threads,)} if threads == 1 else {"threads": (threads,)}
+    return {knob: {str(value): point(images, DEFAULT | {knob: value}) for value in knobs[knob]} for knob in knobs}
+
+
+def point(images: Any, settings: dict[str, int]) -> dict[str, float]:
+    """The least seconds per epoch of the training and of its products, in turn."""
+    pairs = [(training(images, settings), limit(settings)) for _ in range(REPEAT)]
+    ours, products = (min(times) for times in zip(*pairs, strict=True))
+    return {"training": ours, "products": products}
 
 
 def training(images: Any, settings: dict[str, int]) -> float:
     """Seconds per epoch of this project's training, from a part of an epoch."""
     import torch
 
-    from autoencoder.training import loop
+    from autoencoder.data.images import Images
+    from autoencoder.models.saved import Description
+    from autoencoder.params import Train
+    from autoencoder.training.loop import Training
 
-    run = loop.Training(
-        build("linear", input_dimensions=784, code_dimensions=settings["code_dimensions"], seed=42),
-        {"train_images": images[: settings["images"]], "test_images": images[:1]},
+    batch_size = settings["batch_size"]
+    options = Train(
         epochs=2,
-        batch_size=settings["batch_size"],
+        batch_size=batch_size,
         optimizer="sgd",
         learning_rate=0.01,
         momentum=0.5,
         log_every=1_000,
-        seed=42,
-        device=torch.device("cpu"),
+        loss="mse",
+        weight_decay=0.0,
     )
+    model = Description("linear", settings["code_dimensions"], (1, 28, 28)).build(42)
+    part = Images(images[: settings["images"]], images[:1])
+    run = Training(model, part, options, seed=42, device=torch.device("cpu"))
     progress = run.run()
     next(progress)
     before = run.batches_seen
     begin = time.perf_counter()
-    while (run.batches_seen - before) * run.batch_size < min(SAMPLE, settings["images"]):
+    while (run.batches_seen - before) * batch_size < min(SAMPLE, settings["images"]):
         next(progress)
-    seen = (run.batches_seen - before) * run.batch_size
+    seen = (run.batches_seen - before) * batch_size
     return (time.perf_counter() - begin) / seen * settings["images"]
 
 
@@ -92,6 +111,8 @@ def draw(found: dict[str, Any], path: Path, facts: str) -> None:
     """One panel per knob: seconds per epoch against its value."""
     import matplotlib.pyplot as plt
     from matplotlib.ticker import FixedLocator, NullLocator
+
+    from autoencoder.analysis import layout
 
     with layout.style():
         drawn, panels = plt.subplots(1, len(found), figsize=(13, 3.4), layout="constrained", sharey=True)
@@ -121,3 +142,10 @@ def table(found: dict[str, Any]) -> str:
             name = f"{knob} {value}"
             lines.append(f"{name:<28}{row['training']:>10.3f}{row['products']:>10.3f}{ratio:>8.2f}")
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    from autoencoder import numerics, params
+
+    numerics.configure(params.Runtime(device="cpu", threads=int(sys.argv[1])))
+    print(json.dumps(sweep(int(sys.argv[1]))))

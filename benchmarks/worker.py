@@ -1,7 +1,8 @@
 """One competitor in a process of its own: `python benchmarks/worker.py NAME IMAGES` trains an epoch per line of input.
 
-Each does what the article does: batches of 32, SGD with momentum, float32, one thread, shuffled every epoch. An epoch's
-answer is its seconds, the test not counted, and its test mse, so that nobody wins by computing something else.
+The first five do what the article does: batches of 32, SGD with momentum, float32, one thread, shuffled every epoch.
+The last two train an MLP 784-512-256-32 with Adam at batches of 128. An epoch's answer is its seconds, the test not
+counted, and its test mse, so that no competitor wins by computing something else.
 """
 
 import json
@@ -10,13 +11,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 SEED, BATCH, CODE, LEARNING_RATE, MOMENTUM = 42, 32, 32, 10**-1.5, 0.5
-NAMES = (  # in turn, there and back: who follows the article's long epoch finds cold caches
-    "general", "fast", "jax", "products", "portable", "portable products", "portable general", "article",
-)  # fmt: skip
-Epochs = Iterator[tuple[float, float | None]]  # seconds of training, test mse
+WIDTHS, MLP_BATCH, MLP_LEARNING_RATE = (784, 512, 256, 32), 128, 1e-3
+ENDLESS = 1_000_000
+Spent = tuple[float, float]  # seconds by the clock, and of all CPUs
+Epochs = Iterator[tuple[Spent, float | None]]  # what training took, test mse
 
 
 def article(path: Path) -> Epochs:
@@ -59,40 +62,98 @@ def article(path: Path) -> Epochs:
         yield timed(epoch), mean_squared_error(model, images.test, 1_000)
 
 
-def write_idx(images: dict, folder: Path) -> None:
+def write_idx(images: Any, folder: Path) -> None:
     """The four files that torchvision expects, unpacked, in the format of yann.lecun.com's MNIST page."""
     folder.mkdir(parents=True)
-    for split, name in (("train", "train"), ("test", "t10k")):
-        for kind, suffix in (("images", "images-idx3-ubyte"), ("labels", "labels-idx1-ubyte")):
-            array = images[f"{split}_{kind}"].squeeze().numpy().astype("u1")
-            header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
-            (folder / f"{name}-{suffix}").write_bytes(header + array.tobytes())
+    parts = {
+        "train-images-idx3": images.train,
+        "train-labels-idx1": images.train_labels,
+        "t10k-images-idx3": images.test,
+        "t10k-labels-idx1": images.test_labels,
+    }
+    for name, tensor in parts.items():
+        array = tensor.squeeze().numpy().astype("u1")
+        header = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+        (folder / f"{name}-ubyte").write_bytes(header + array.tobytes())
 
 
-def project(path: Path, *, by_hand: bool = True) -> Epochs:
-    """The training of this project; without `by_hand` on the path that takes any model."""
+def default(path: Path) -> Epochs:
+    """The default training of this project, in which the linear model's gradients are derived by hand."""
+    from autoencoder.models.saved import Description
+
+    return project(path, Description("linear", CODE, (1, 28, 28)).build(SEED))
+
+
+def general(path: Path) -> Epochs:
+    """The same training on the path that takes any model: autograd, recorded and replayed."""
+    from autoencoder.models.saved import Description
+    from autoencoder.training import loop
+    from autoencoder.training.replay import Replayed
+    from autoencoder.training.steps import autograd
+
+    loop.learner = lambda model, optimizer: Replayed(autograd(model, optimizer), model)
+    return project(path, Description("linear", CODE, (1, 28, 28)).build(SEED))
+
+
+def mlp(path: Path) -> Epochs:
+    """The training of an MLP with Adam by this project."""
+    return project(path, network(), optimizer="adam", batch_size=MLP_BATCH, learning_rate=MLP_LEARNING_RATE)
+
+
+def network() -> Any:
+    """The autoencoder 784-512-256-32-256-512-784 with relu."""
+    import torch
+    from torch import nn
+
+    torch.manual_seed(SEED)
+    widths = (*WIDTHS, *WIDTHS[-2::-1])
+    layers = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise(widths)]
+    return nn.Sequential(*layers[:-1], layers[-1][0])
+
+
+def project(path: Path, model: Any, **changes: Any) -> Epochs:
+    """Epochs of this project's training of `model`, with the article's settings but for `changes`."""
     import torch
 
+    from autoencoder.data.images import Images, load_images
+    from autoencoder.params import Train
+    from autoencoder.training.loop import Training
+    from autoencoder.training.objective import mean_squared_error
+
+    settings = {"epochs": ENDLESS, "batch_size": BATCH, "optimizer": "sgd", "learning_rate": LEARNING_RATE}
+    settings |= {"momentum": MOMENTUM, "log_every": 1_000, "loss": "mse", "weight_decay": 0.0} | changes
     images = load_images(path)
-    untested = images | {"test_images": images.test[:1]}
-    run = loop.Training(
-        Description("linear", CODE, (1, 1, 784)).build(SEED),
-        untested,
-        epochs=1_000_000,
-        batch_size=BATCH,
-        optimizer="sgd",
-        learning_rate=LEARNING_RATE,
+    untested = Images(images.train, images.test[:1])
+    run = Training(model, untested, Train(**settings), seed=SEED, device=torch.device("cpu"))
+    progress = run.run()
+    while True:
+        spent = timed(lambda: next(item for item in progress if item.finished))
+        yield spent, mean_squared_error(run.model, images.test, 1_000)
+
+
+def portable_mlp(path: Path) -> Epochs:
+    """The MLP in the version of this project in which equal bytes were slow; PYTHONPATH has its sources."""
+    import torch
+
+    from autoencoder import checkpoints, models, training
+
+    images = checkpoints.load_images(path)
+    run = training.Training(
+        network(),
+        images | {"test_images": images["test_images"][:1]},
+        epochs=ENDLESS,
+        batch_size=MLP_BATCH,
+        optimizer="adam",
+        learning_rate=MLP_LEARNING_RATE,
         momentum=MOMENTUM,
         log_every=1_000,
         seed=SEED,
         device=torch.device("cpu"),
     )
-    if not by_hand:
-        run.learn = autograd(run.model, run.optimizer)
     progress = run.run()
     while True:
-        seconds = timed(lambda: next(item for item in progress if item.finished))
-        yield seconds, mean_squared_error(run.model, images.test, 1_000)
+        spent = timed(lambda: next(item for item in progress if item.finished))
+        yield spent, models.mean_squared_error(run.model, images["test_images"], 1_000)
 
 
 def jax(path: Path) -> Epochs:
@@ -101,8 +162,12 @@ def jax(path: Path) -> Epochs:
     import jax.numpy as jnp
     import torch
 
+    from autoencoder.data.images import load_images
+    from autoencoder.models.saved import Description
+    from autoencoder.training.objective import mean_squared_error
+
     images = load_images(path)
-    model = Description("linear", CODE, (1, 1, 784)).build(SEED)
+    model = Description("linear", CODE, (1, 28, 28)).build(SEED)
     train = jnp.asarray(images.train.flatten(1).numpy())
     weights = tuple(jnp.asarray(weight.detach().numpy()) for weight in model.parameters())
     velocities = tuple(jnp.zeros_like(weight) for weight in weights)
@@ -130,10 +195,10 @@ def jax(path: Path) -> Epochs:
         losses.block_until_ready()
 
     while True:
-        seconds = timed(one)
+        spent = timed(one)
         for weight, found in zip(model.parameters(), state[0], strict=True):
             weight.data = torch.from_numpy(jax.device_get(found).copy())
-        yield seconds, mean_squared_error(model, images.test, 1_000)
+        yield spent, mean_squared_error(model, images.test, 1_000)
 
 
 def products(_: Path) -> Epochs:
@@ -141,31 +206,42 @@ def products(_: Path) -> Epochs:
     from scaling import five_products
 
     while True:
-        yield five_products(60_000, BATCH, 784, CODE), None
+        yield timed(lambda: five_products(60_000, BATCH, 784, CODE)), None
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes."""
-    begin = time.perf_counter()
+def timed(work: Callable[[], object]) -> Spent:
+    """What `work` takes."""
+    begin = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - begin
+    return time.perf_counter() - begin[0], time.process_time() - begin[1]
+
+
+LEFT_ALONE = ("article", "jax")  # torch and jax choose their kernels themselves, for one thread
+COMPETITORS = {
+    "article": article, "default": default, "general": general, "jax": jax, "products": products,
+    "mlp": mlp, "portable mlp": portable_mlp,
+}  # fmt: skip
 
 
 def main() -> None:
-    """Say when ready, then answer each line of input with an epoch."""
+    """Print `ready`, then answer each line of input with an epoch."""
     name, path = sys.argv[1], Path(sys.argv[2])
     from autoencoder import numerics, params
 
-    profile = "portable" if name.startswith("portable") else "fast"
-    numerics.configure(params.Runtime(device="cpu", numerics=profile, threads=1))
+    if name in LEFT_ALONE:
+        import torch
+
+        torch.set_num_threads(1)
+    else:
+        earlier = {"numerics": "portable"} if name.startswith("portable") else {}
+        numerics.configure(params.Runtime(device="cpu", threads=1, **earlier))
     if name == "jax":
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    competitor = {"article": article, "jax": jax, "products": products, "portable products": products}.get(name)
-    epochs = competitor(path) if competitor else project(path, by_hand="general" not in name)
+    epochs = COMPETITORS[name](path)
     print("ready", flush=True)
     for _ in sys.stdin:
-        seconds, test_mse = next(epochs)
-        print(json.dumps({"seconds": seconds, "test_mse": test_mse}), flush=True)
+        (seconds, cpu), test_mse = next(epochs)
+        print(json.dumps({"seconds": seconds, "cpu": cpu, "test_mse": test_mse}), flush=True)
 
 
 if __name__ == "__main__":

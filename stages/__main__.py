@@ -13,7 +13,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "src")]
 
 from autoencoder.entry import Group  # noqa: E402 (the path comes first)
 
-STAGES = ("download", "pca", "train", "evaluate", "render", "track")
+STAGES = ("download", "pca", "train", "evaluate", "render", "report", "track")
 PROJECT = "project"  # what MLproject calls: DVC, with the stages above
 
 

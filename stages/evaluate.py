@@ -1,31 +1,40 @@
-"""models/autoencoder.safetensors → metrics/evaluation.json, metrics/principal_angles.csv."""
+"""models/autoencoder.safetensors → metrics/evaluation.json, metrics/family/."""
 
 import click
 
 
 @click.command()
 def evaluate() -> None:
-    """Measure the model on both splits and against the PCA optimum."""
+    """Measure the model on all splits, against the PCA optimum, and by what was asked of it."""
     from autoencoder import numerics, params, paths
 
     settings = params.load()
     numerics.configure(settings.runtime)
 
-    from autoencoder.analysis.evaluation import compare_subspaces, errors
+    from autoencoder.analysis.evaluation import class_errors, compare_subspaces, errors
+    from autoencoder.analysis.family import judged
     from autoencoder.analysis.results import load_results
-    from autoencoder.files import write_csv, write_json
+    from autoencoder.entry import bar
+    from autoencoder.files import keep_only, read_json, write_csv, write_json
     from autoencoder.models.linear import LinearAutoencoder
 
     results = load_results()
-    results.model.to(numerics.device(settings.runtime))
+    device = numerics.device(settings.runtime)
+    results.model.to(device)
     figures = errors(results, settings.evaluate.batch_size)
     test = figures["test"]
-    click.echo(
-        f"test mse {test['mse']:.4f}, {test['ratio_to_optimum']:.3f} times the optimum {test['optimum_mse']:.4f}"
-    )
+    test |= class_errors(results, settings.evaluate.neighbours, bar("neighbours of codes"))
+    test |= read_json(paths.PIXELS)
+    results.model.to("cpu")
+    of_family, tables = judged(results, test["mse"])
+    test |= of_family
+    ratio = f", {test['ratio_to_optimum']:.3f} times the optimum" if "ratio_to_optimum" in test else ""
+    click.echo(f"test mse {test['mse']:.4f}{ratio}, as good as {test['equivalent_rank']:.1f} principal components")
     if isinstance(results.model, LinearAutoencoder):
-        figures["pca"], angles = compare_subspaces(results.model, results.optimum)
-        write_csv(paths.ANGLES, angles)
-        pca = figures["pca"]
+        pca, tables["principal_angles"] = compare_subspaces(results.model, results.optimum)
+        figures["pca"] = pca
         click.echo(f"{pca['directions_captured']:.1f} of {pca['code_dimensions']} principal directions captured")
+    for name, rows in tables.items():
+        write_csv(paths.FAMILY / f"{name}.csv", rows)
+    keep_only(paths.FAMILY, {f"{name}.csv" for name in tables})
     write_json(paths.EVALUATION, figures)

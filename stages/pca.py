@@ -1,18 +1,22 @@
-"""data/images.safetensors → models/pca.safetensors."""
+"""data/images.safetensors → models/pca.safetensors, metrics/pixels.json."""
 
 import click
 
 
 @click.command()
 def pca() -> None:
-    """Find the optimum that a linear autoencoder can reach, at every rank: no other param changes it."""
+    """Find what depends on the images alone: the optimum of linear maps at every rank, and how raw pixels classify."""
     from autoencoder import numerics, params, paths
 
     numerics.configure(params.load().runtime)
 
+    from autoencoder.analysis.evaluation import pixel_class_errors
     from autoencoder.analysis.optimum import fit, save_optimum
     from autoencoder.data.images import load_images
+    from autoencoder.entry import bar
+    from autoencoder.files import write_json
 
     images = load_images()
     save_optimum(fit(images))
+    write_json(paths.PIXELS, pixel_class_errors(images, bar("neighbours of raw pixels")))
     click.echo(f"principal axes of {len(images.train):,} training images in {paths.OPTIMUM}")

@@ -35,7 +35,7 @@ def project(stage: str | None, discard: str | None, overrides: tuple[str, ...]) 
         from autoencoder.tracking.store import Store
 
         store = Store()
-        if stage in ("evaluate", "render"):  # the whole pipeline ends in `track`
+        if stage in ("evaluate", "render", "report"):  # the whole pipeline ends in `track`
             reconcile.reconcile()
         elif stage == "train":
             reconcile.carry_left(store)  # there is no evaluation of this model yet

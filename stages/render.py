@@ -1,4 +1,4 @@
-"""models/*.safetensors, metrics/*.csv and test images → figures/*.png."""
+"""models/*.safetensors, metrics/ and test images → figures/*.png, figures/family/*.png."""
 
 import click
 
@@ -11,17 +11,18 @@ def render() -> None:
     settings = params.load()
     numerics.configure(settings.runtime)
 
-    from autoencoder.analysis import figures, layout, linear_figures
+    from autoencoder.analysis import figures, gallery, layout
     from autoencoder.analysis.results import load_results
-    from autoencoder.files import read_csv, write_atomically
-    from autoencoder.models.linear import LinearAutoencoder
+    from autoencoder.files import keep_only, read_csv, write_atomically
 
     results = load_results()
-    history, angles = read_csv(paths.TRAINING), read_csv(paths.ANGLES)
+    history = read_csv(paths.TRAINING)
+    tables = {path.stem: read_csv(path) for path in sorted(paths.FAMILY.glob("*.csv"))}
     with layout.style():
         drawn = figures.draw(results, history, settings.data.name, settings.render.examples)
-        if isinstance(results.model, LinearAutoencoder):
-            drawn |= linear_figures.draw(results.model, results.images.shape, results.optimum, angles)
-        for name, figure in drawn.items():
-            write_atomically(paths.FIGURES / f"{name}.png", layout.png(figure))
-    click.echo(f"{len(drawn)} figures in {paths.FIGURES}/")
+        of_family = gallery.draw(results, history[-1]["test_mse"], tables)
+        for folder, named in ((paths.FIGURES, drawn), (paths.FAMILY_FIGURES, of_family)):
+            for name, figure in named.items():
+                write_atomically(folder / f"{name}.png", layout.png(figure))
+    keep_only(paths.FAMILY_FIGURES, {f"{name}.png" for name in of_family})
+    click.echo(f"{len(drawn) + len(of_family)} figures in {paths.FIGURES}/")

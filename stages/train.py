@@ -24,14 +24,18 @@ def train() -> None:
     from autoencoder.record import identity, lock
     from autoencoder.tracking.journal import Journal
     from autoencoder.training.loop import Training
+    from autoencoder.training.objective import objective
     from autoencoder.training.resume import Keeper, one_trainer
 
     gc.enable()  # unlike the other stages, this one lasts
 
     images = load_images()
-    description = describe(images, **settings.model.model_dump())
-    model, device = description.build(settings.seed), numerics.device(settings.runtime)
-    training = Training(model, images, settings.train, seed=settings.seed, device=device)
+    model, corruption, constraint = (
+        section.model_dump() for section in (settings.model, settings.corruption, settings.constraint)
+    )
+    description = describe(images, model, corruption, constraint, settings.train.loss)
+    network, device = description.build(settings.seed), numerics.device(settings.runtime)
+    training = Training(network, images, settings.train, objective(description), seed=settings.seed, device=device)
     say = partial(tqdm.write, file=sys.stderr)
     current, facts = lock.current("train"), numerics.facts(settings.runtime)
     as_written = lock.flatten(read_yaml(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}"))

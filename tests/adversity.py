@@ -1,7 +1,7 @@
 """Damage a finished workspace at random, then let `dvc repro` and `autoencoder track` mend it, and look at the end.
 
-`python tests/adversity.py` does fifty damages; CI does ten. All are done to one workspace, one after the other: to its
-outputs, its caches and its store. Afterwards there are the committed bytes, one whole run, the right champion and a
+`python tests/adversity.py` does fifty damages; CI does ten. All are done to the same workspace, one after the other: to
+its outputs, its caches and its store. Afterwards there are the committed bytes, one whole run, the right champion and a
 model that loads; or one clear line that says what to do, after which a fresh copy takes the workspace's place.
 """
 

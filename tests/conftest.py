@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from jaxtyping import install_import_hook
 
 os.environ |= {
     "DVC_NO_ANALYTICS": "1",
@@ -25,15 +24,18 @@ for name in ("AUTOENCODER_MIRROR", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
 
 from autoencoder import numerics, params  # noqa: E402 (after the environment)
 
-numerics.configure(params.Runtime(device="cpu", numerics="portable", threads=1))
-SHAPED = ("models", "pca", "evaluation", "training", "checkpoints", "datasets", "figures", "graph")
-CHECK = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float, as for mypy
-install_import_hook([f"autoencoder.{module}" for module in SHAPED], CHECK)  # shapes in signatures, for the tests alone
+numerics.configure(params.Runtime(device="cpu", threads=1))
 
-import torch  # noqa: E402
+from jaxtyping import install_import_hook  # noqa: E402 (it imports numpy)
+
+SHAPED = ("data", "models", "training", "analysis")  # rooms, each with all of its modules
+CHECK = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"  # an int is a float, as for mypy
+install_import_hook([f"autoencoder.{room}" for room in SHAPED], CHECK)  # shapes in signatures, for the tests alone
+
 from hypothesis import settings  # noqa: E402
 
 from autoencoder.data import sources  # noqa: E402
+from autoencoder.data.images import Images  # noqa: E402
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
@@ -47,7 +49,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def digits() -> dict[str, torch.Tensor]:
+def digits() -> Images:
     """1,500 + 297 images of 8 × 8 pixels: real data without a download."""
     return sources.digits()
 
@@ -55,7 +57,8 @@ def digits() -> dict[str, torch.Tensor]:
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder: this tree, no results, and a params.yaml for seconds: digits, two epochs."""
-    for name in ("src", "stages", "dvc.yaml"):
+    (tmp_path / "data").mkdir()  # a stage writes there, beside the sets
+    for name in ("src", "stages", "dvc.yaml", "data/sets"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "params.yaml").write_text(small((ROOT / "params.yaml").read_text()))
     monkeypatch.chdir(tmp_path)

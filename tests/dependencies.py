@@ -5,6 +5,7 @@ change what the stage computes. Modules that only watch, read params or print er
 """
 
 import ast
+import os
 import re
 import textwrap
 from collections.abc import Callable, Iterable
@@ -52,7 +53,7 @@ def imports(path: str, trees: dict[str, ast.Module]) -> set[str]:
     """The files among `trees` that the file `path` imports itself."""
     names = imported(trees[path])
     files = {f"src/{name.replace('.', '/')}.py" for name in names}
-    files |= {str(Path(path).parent / name) for name in names if name.endswith(".py")}
+    files |= {os.path.normpath(Path(path).parent / name) for name in names if name.endswith(".py")}
     return (files & trees.keys()) - {path}
 
 

@@ -25,13 +25,10 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests")]
 import conftest  # noqa: E402, F401 (the path comes first, and this before torch)
 import test_tracking as small  # noqa: E402
 
-from autoencoder.tracking import reconcile
-from autoencoder.tracking.store import Store
 from autoencoder.data import sources  # noqa: E402
-from autoencoder.tracking import (
-    export,
-    follower,
-)
+from autoencoder.tracking import export  # noqa: E402
+from autoencoder.tracking import reconcile as reconciling  # noqa: E402
+from autoencoder.tracking.store import Store  # noqa: E402
 
 EMPTY = "empty.db"
 QUERIES = {
@@ -60,7 +57,7 @@ def main() -> None:
 
 def torture(kills: int, choose: random.Random) -> None:
     """Kill reconcilers until `kills` of them were hit alive; after each, reconcile in peace and compare."""
-    small.record({name: tensor[:10].clone() for name, tensor in sources.digits().items()})
+    small.record(small.ten(sources.digits()))
     Path("exported").mkdir()
     in_a_fork(lambda: export.export(Path("exported")))
     export.begun = small.begun(Path("exported").resolve())
@@ -108,7 +105,7 @@ def reset(fresh: bool) -> None:
 
 def reconcile() -> None:
     """What `track` does, with a model that was exported before."""
-    reconcile.reconcile()
+    reconciling.reconcile()
 
 
 def contents() -> dict[str, Any]:

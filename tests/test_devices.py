@@ -7,6 +7,7 @@ from torch import Tensor
 
 from autoencoder.data.images import Images
 from autoencoder.models.saved import Description
+from autoencoder.params import Train
 from autoencoder.training.loop import Training
 
 CUDA = pytest.param(
@@ -27,20 +28,20 @@ class Recorded(Training):
         super()._learn_chunk(indices)
 
 
-def train(images: dict[str, Tensor], device: str, optimizer: str) -> tuple[bytes, list[int], bytes]:
+def train(images: Images, device: str, optimizer: str) -> tuple[bytes, list[int], bytes]:
     """The initial weights, the order of the images in two epochs, and the state after them."""
-    training = Recorded(
-        Description("linear", 8, (1, 1, 64)).build(5),
-        images,
+    settings = Train(
+        loss="mse",
+        weight_decay=0.0,
         epochs=2,
         batch_size=20,
         optimizer=optimizer,
         learning_rate=0.01,
         momentum=0.5,
         log_every=1,
-        seed=5,
-        device=torch.device(device),
     )
+    model = Description("linear", 8, (1, 1, 64)).build(5)
+    training = Recorded(model, images, settings, seed=5, device=torch.device(device))
     weights = save({name: tensor.cpu() for name, tensor in training.model.state_dict().items()})
     for _ in training.run():
         pass
@@ -51,7 +52,7 @@ def train(images: dict[str, Tensor], device: str, optimizer: str) -> tuple[bytes
 def test_training_twice_on_a_device_gives_the_same_bytes(
     digits: Images, device: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autoencoder.training.CHUNK_SECONDS", 60)  # no chunk is cut short and offered again
+    monkeypatch.setattr("autoencoder.training.loop.CHUNK_SECONDS", 60)  # no chunk is cut short and offered again
     assert torch.are_deterministic_algorithms_enabled() == torch.cuda.is_available()
     first = train(digits, device, optimizer)
     assert train(digits, device, optimizer) == first

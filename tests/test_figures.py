@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 from torch import Tensor
 
 from autoencoder import article, paths
-from autoencoder.analysis import evaluation, figures, layout, linear_figures, optimum
-from autoencoder.analysis.optimum import save_optimum
+from autoencoder.analysis import evaluation, figures, layout, linear_figures
+from autoencoder.analysis.optimum import fit, save_optimum
 from autoencoder.data.images import Images, save_images, scale
 from autoencoder.files import write_csv
 from autoencoder.models.saved import Description, save_model
@@ -49,14 +49,14 @@ def everything(digits: Images, k: int, columns: int = 1) -> dict[str, Figure]:
     """All figures of an untrained model on digits, after one epoch."""
     model = Description("linear", k, (1, 1, 64)).build(0)
     encoder, decoder = model.encoder.linear.weight.detach(), model.decoder.linear.weight.detach()
-    chosen = figures.choose(digits.test_labels, columns)
+    chosen = figures.choose(digits.test_labels, len(digits.test), columns)
     images, labels = digits.test[chosen], digits.test_labels[chosen]
     with torch.no_grad():
         codes = model.encode(scale(images))
         rebuilt = model.decode(codes)
     axes = torch.eye(64, dtype=torch.float64)[:, :k]
     return {
-        "code": figures.code(images[:1], codes[:1], rebuilt[:1]),
+        "code": figures.code(images[:1], codes[:1], rebuilt[:1], figures.LINEAR_MAPS),
         "weights": linear_figures.weights(encoder, (1, 8, 8), "Encoder weights"),
         "principal_angles": linear_figures.principal_angles([{"cosine_squared": 0.5}] * k),
         "reconstructions": figures.reconstructions(images, rebuilt, labels, k),
@@ -68,7 +68,7 @@ def everything(digits: Images, k: int, columns: int = 1) -> dict[str, Figure]:
 @pytest.mark.parametrize("count", [1, 10, 25, 1000])
 def test_the_examples_are_the_first_images_of_each_class_and_at_least_one(digits: Images, count: int) -> None:
     labels = digits.test_labels
-    chosen = figures.choose(labels, count).tolist()
+    chosen = figures.choose(labels, len(labels), count).tolist()
     assert len(chosen) == min(max(count, 10), len(labels))
     assert [labels[index] for index in chosen] == sorted(labels[index] for index in chosen)
     for digit in range(10):
@@ -76,6 +76,15 @@ def test_the_examples_are_the_first_images_of_each_class_and_at_least_one(digits
         mine = [index for index in chosen if labels[index] == digit]
         assert mine == of_digit[: len(mine)]
         assert len(mine) >= min(len(of_digit), count // 10, 1)
+
+
+def test_without_classes_the_examples_are_the_first_images_and_nothing_is_written_above_them(digits: Images) -> None:
+    assert figures.choose(None, 297, 4).tolist() == [0, 1, 2, 3]
+    assert figures.choose(None, 3, 4).tolist() == [0, 1, 2]
+    images = digits.test[:3]
+    original, *_, below, _ = figures.reconstructions(images, scale(images), None, 32).axes
+    assert tick_texts(original) == []
+    assert tick_texts(below) == ["0.000"] * 3
 
 
 def test_reconstructions_lie_below_their_originals_and_above_the_difference(digits: Images) -> None:
@@ -104,7 +113,8 @@ def test_the_errors_below_the_columns_are_those_of_the_evaluation(digits: Images
 
 def test_the_code_is_written_as_numbers_and_the_compression_comes_from_the_data() -> None:
     code = torch.linspace(-3.1, 3.1, 32).unsqueeze(0)
-    figure = figures.code(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), code, torch.zeros(1, 784))
+    figure = figures.code(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), code, torch.zeros(1, 784), ("f", "g"))
+    assert [axes.get_title("left") for axes in figure.axes] == ["original", "reconstruction, g", "code, f"]
     assert title(figure) == "784 pixels → 32 numbers: 24.5-fold compression"
     panel = figure.axes[2]
     assert [text.get_text() for text in panel.texts][:2] == ["−3.1", "−2.9"]
@@ -113,7 +123,8 @@ def test_the_code_is_written_as_numbers_and_the_compression_comes_from_the_data(
 
 def test_a_long_code_is_a_picture_with_its_range() -> None:
     code = torch.linspace(-3.1, 3.1, 200).unsqueeze(0)
-    panel = figures.code(torch.zeros(1, 1, 28, 28, dtype=torch.uint8), code, torch.zeros(1, 784)).axes[2]
+    image, reconstruction = torch.zeros(1, 1, 28, 28, dtype=torch.uint8), torch.zeros(1, 784)
+    panel = figures.code(image, code, reconstruction, figures.MAPS).axes[2]
     assert not panel.texts
     assert panel.get_xlabel() == "200 numbers between −3.1 and 3.1"
 
@@ -192,16 +203,18 @@ def test_the_same_tensors_give_the_same_bytes_whatever_matplotlibrc_says(digits:
 
 def test_render_writes_the_figures_that_dvc_yaml_names_and_the_same_again(workspace: Path, digits: Images) -> None:
     save_images(digits)
-    save_optimum(optimum.fit(digits.train, digits.test))
+    save_optimum(fit(digits))
     description = Description("linear", 32, (1, 8, 8))
     save_model(description.build(0), description)
     write_csv(paths.TRAINING, [Epoch(1, 0.3, 0.25)])
-    write_csv(paths.ANGLES, [evaluation.Angle(n, 60.0, 0.25) for n in range(1, 33)])
+    write_csv(paths.FAMILY / "principal_angles.csv", [evaluation.Angle(n, 60.0, 0.25) for n in range(1, 33)])
     written = []
     for _ in range(2):
         result = CliRunner().invoke(render, catch_exceptions=False)
         assert result.exit_code == 0, result.output
-        written.append({str(path.relative_to(workspace)): path.read_bytes() for path in workspace.glob("figures/*")})
+        files = [path for path in workspace.glob("figures/**/*") if path.is_file()]
+        written.append({str(path.relative_to(workspace)): path.read_bytes() for path in files})
     assert written[0] == written[1]
-    outs = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["render"]["outs"]
-    assert sorted(written[0]) == outs
+    assert "figures/family/weight_products.png" in written[0]
+    found = {"/".join(name.split("/")[:2]) for name in written[0]}
+    assert sorted(found) == YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]["render"]["outs"]

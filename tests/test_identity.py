@@ -41,3 +41,17 @@ def test_other_params_or_other_data_are_another_state() -> None:
     keys = [identity.key(params, data) for params, data in states]
     assert keys[3] == keys[0], "only the sections that make a state count"
     assert len(set(keys)) == 3
+
+
+def test_the_knobs_of_the_families_change_neither_identity_nor_name_while_they_are_off() -> None:
+    later = ("corruption.", "constraint.", "data.validation", "model.hidden", "model.channels", "model.activation")
+    earlier = {
+        name: value
+        for name, value in DEFAULTS.items()
+        if not name.startswith((*later, "train.loss", "train.weight_decay"))
+    }
+    assert len(earlier) + 11 == len(DEFAULTS)
+    assert identity.key(earlier | {"seed": 7}, DATA) == identity.key(DEFAULTS | {"seed": 7}, DATA)
+    deep = DEFAULTS | {"model.name": "mlp", "model.hidden": [100], "constraint.name": "variational"}
+    assert identity.run_name(deep) == "model=mlp hidden=[100] constraint=variational"
+    assert identity.key(deep, DATA) != identity.key(DEFAULTS, DATA)

@@ -1,5 +1,3 @@
-from autoencoder.tracking.client import MlflowClient
-
 """`mlflow run` on a clone: its run holds the results, and a second one leaves nothing behind."""
 
 import shutil
@@ -10,6 +8,7 @@ import pytest
 from conftest import run
 from mlflow.entities import Run
 
+from autoencoder.tracking.client import MlflowClient
 
 pytestmark = [  # MLflow's own
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),

@@ -1,12 +1,17 @@
+from collections.abc import Callable
+
+import jaxtyping
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoencoder.data.images import Images, scale, unscale
+from autoencoder.analysis.optimum import principal_cosines
+from autoencoder.data.images import Images, scale
 from autoencoder.models.linear import LinearAutoencoder
 from autoencoder.models.saved import Description
-from autoencoder.training.objective import mean_squared_error, squared_errors
+from autoencoder.training.linear_sgd import linear_sgd
+from autoencoder.training.optimizers import SGD
 
 SIZES = st.integers(1, 20)
 
@@ -51,54 +56,17 @@ def test_building_leaves_the_global_generator_alone() -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_scale_is_the_articles_to_tensor_and_normalize() -> None:
-    from torchvision.transforms.functional import normalize
-
-    images = torch.arange(256, dtype=torch.uint8).reshape(4, 1, 8, 8)
-    expected = torch.stack([normalize(image / 255, [0.5], [0.5]) for image in images])
-    x = scale(images)
-    assert x.dtype == torch.float32
-    assert x.shape == (4, 64)
-    torch.testing.assert_close(x, expected.flatten(1), rtol=0, atol=2e-7)
-
-
-def test_scale_goes_from_minus_one_to_one_and_unscale_goes_back() -> None:
-    images = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 16, 16)
-    x = scale(images)
-    assert (x.min().item(), x.max().item()) == (-1, 1)
-    assert torch.equal((unscale(x) * 255).round().to(torch.uint8), images.flatten(1))
-
-
-def test_unscale_clamps_what_is_no_pixel() -> None:
-    assert unscale(torch.tensor([-3.0, -1.0, 0.0, 1.0, 3.0])).tolist() == [0, 0, 0.5, 1, 1]
-
-
-def test_scale_does_not_write_into_the_images() -> None:
-    images = torch.full((1, 1, 2, 2), 7, dtype=torch.uint8)
-    scale(images)
-    assert images.unique().item() == 7
-
-
-def test_shapes_in_signatures_are_checked_in_the_tests() -> None:
-    import jaxtyping
-
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: scale(torch.rand(2, 1, 8, 8)),
+        lambda: Images(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(2, 1, 8, 7, dtype=torch.uint8)),
+        lambda: LinearAutoencoder(64, 2).encode(torch.rand(2, 8, 8)),
+        lambda: linear_sgd(model := LinearAutoencoder(64, 2), SGD(model.parameters(), 0.1, 0))(torch.rand(2, 8, 8)),
+        lambda: principal_cosines(torch.rand(8, 2), torch.rand(8, 3)),
+    ],
+    ids=["data: type", "data: dataclass", "models", "training", "analysis"],
+)
+def test_shapes_in_signatures_are_checked_in_the_tests(wrong: Callable[[], object]) -> None:
     with pytest.raises(jaxtyping.TypeCheckError):
-        scale(torch.rand(2, 1, 8, 8))
-
-
-@given(batch_size=st.integers(1, 400))
-def test_the_error_does_not_depend_on_the_batch_size(digits: Images, batch_size: int) -> None:
-    model = Description("linear", 20, (1, 1, 64)).build(1)
-    images = digits.test
-    x = scale(images)
-    expected = (model(x) - x).double().square().mean().item()
-    assert mean_squared_error(model, images, batch_size) == pytest.approx(expected, rel=1e-6)
-
-
-def test_errors_are_per_image_and_in_the_order_of_the_images(digits: Images) -> None:
-    model = Description("linear", 20, (1, 1, 64)).build(1)
-    errors = squared_errors(model, digits.test, 100)
-    assert errors.shape == (297,)
-    for index in (0, 123, 296):
-        x = scale(digits.test[index : index + 1])
-        assert errors[index].item() == pytest.approx((model(x) - x).square().mean().item(), rel=1e-5)
+        wrong()

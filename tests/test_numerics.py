@@ -1,13 +1,16 @@
-"""The numeric profile is chosen before torch is imported, so each check has an interpreter of its own."""
+"""Kernels are chosen before numpy and torch are imported, so each check has an interpreter of its own."""
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import ROOT
+from emulated_cpus import HOSTILE
 
 from autoencoder import numerics
 from autoencoder.errors import UserError
@@ -17,85 +20,114 @@ PROGRAM = """
 import json, os, sys
 from autoencoder import numerics
 from autoencoder.params import Runtime
-assert "torch" not in sys.modules
+assert not {{"numpy", "torch"}} & {{*sys.modules}}
 {before}
-notes = numerics.configure(Runtime(device="cpu", numerics={numerics!r}, threads={threads}))
+runtime = Runtime(device="cpu", threads={threads})
+try:
+    notes = numerics.configure(runtime)
+except Exception as error:
+    print(json.dumps(dict(error=f"{{type(error).__name__}}: {{error}}")))
+    sys.exit()
 import torch
+from autoencoder.kernels import products
 print(json.dumps(dict(
-    notes=notes, environment=dict(os.environ), threads=torch.get_num_threads(),
-    capability=torch.backends.cpu.get_cpu_capability(),
+    notes=notes, environment=dict(os.environ), threads=torch.get_num_threads(), facts=numerics.facts(runtime),
+    capability=torch.backends.cpu.get_cpu_capability(), products=len(products.LIBRARY._op_impls),
 )))
 """
+ENVIRONMENT = {
+    name: value
+    for name, value in os.environ.items()
+    if name not in (*numerics.PINNED, *numerics.THREADS) and not name.startswith(numerics.REMOVED)
+} | {"PYTHONPATH": str(ROOT / "src")}
 
 
-def configured(numerics: str, threads: int, before: str = "", **environment: str) -> dict[str, Any]:
+def configured(before: str = "", threads: int = 1, emulator: tuple[str, ...] = (), **environment: str) -> Any:
     """What a fresh interpreter that was started in this environment reports after `configure`."""
-    names = ("MKL_CBWR", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "CUBLAS_WORKSPACE_CONFIG", "OMP_NUM_THREADS",
-             "MKL_NUM_THREADS")  # fmt: skip
-    clean = {name: value for name, value in os.environ.items() if name not in names}
-    program = PROGRAM.format(numerics=numerics, threads=threads, before=before)
+    program = PROGRAM.format(threads=threads, before=before)
+    command = [*emulator, sys.executable, "-c", program]
     done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=clean | {"PYTHONPATH": str(ROOT / "src")} | environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        command, env=ENVIRONMENT | environment, capture_output=True, text=True, timeout=250, check=False
     )
     assert done.returncode == 0, done.stderr
-    report: dict[str, Any] = json.loads(done.stdout)
-    return report
+    return json.loads(done.stdout)
 
 
-def test_the_portable_profile_wins_over_the_callers_environment_and_says_so() -> None:
-    report = configured("portable", 1, ATEN_CPU_CAPABILITY="default", MKL_CBWR="AVX2", OMP_NUM_THREADS="7")
-    assert report["environment"].items() >= numerics.PORTABLE.items()
-    assert report["threads"] == 1
-    assert report["capability"] == "AVX2"
-    for name, (old, new) in {
-        "ATEN_CPU_CAPABILITY": ("default", "avx2"),
-        "MKL_CBWR": ("AVX2", "COMPATIBLE"),
-        "OMP_NUM_THREADS": ("7", "1"),
-    }.items():
-        assert any(f"{name}={old} is overridden by {name}={new}" in note for note in report["notes"])
-    assert len(report["notes"]) == 3
-
-
-def test_fast_leaves_torch_as_it_is_but_for_the_threads() -> None:
-    report = configured("fast", 2, ATEN_CPU_CAPABILITY="default")
-    assert report["capability"] != "AVX2"
-    assert report["threads"] == 2
+def test_a_clean_environment_gives_the_promised_bytes_and_no_note() -> None:
+    report = configured()
     assert report["notes"] == []
-    assert not report["environment"].keys() & (numerics.PORTABLE.keys() - {"ATEN_CPU_CAPABILITY"})
+    assert report["facts"]["canary"] == "as promised"
+    assert report["facts"]["cpu_capability"] == report["capability"] == "AVX2"
+    assert report["facts"]["threads"] == "1"
+    assert report["products"] > 0
+    assert report["environment"].items() >= numerics.PINNED.items()
 
 
-def test_a_profile_that_comes_after_torch_is_an_error() -> None:
-    before = """
-import torch
-try:
-    numerics.configure(Runtime(device="cpu", numerics="portable", threads=1))
-except Exception as error:
-    print(json.dumps(dict(error=f"{type(error).__name__}: {error}")))
-    sys.exit()
-"""
-    error = configured("portable", 1, before)["error"]
-    assert error.startswith("UserError: runtime.numerics: portable must be set before torch is imported")
+def test_the_choice_wins_over_a_hostile_environment_and_says_so() -> None:
+    report = configured(**HOSTILE)
+    assert report["environment"].items() >= (numerics.PINNED | dict.fromkeys(numerics.THREADS, "1")).items()
+    assert report["facts"]["canary"] == "as promised"
+    assert "MKL_CBWR=AUTO is overridden by MKL_CBWR=COMPATIBLE" in report["notes"]
+    assert "MKL_ENABLE_INSTRUCTIONS=SSE4_2 is overridden" in report["notes"]
+    left = {name for name in HOSTILE if report["environment"].get(name) == HOSTILE[name]}
+    assert not any(name.startswith(numerics.REMOVED) for name in left)
+
+
+@pytest.mark.parametrize("package", ["numpy", "torch"])
+def test_a_choice_that_comes_after_numpy_or_torch_is_an_error(package: str) -> None:
+    error = configured(f"import {package}")["error"]
+    assert error.startswith("UserError: expected numpy")
+    assert "to be imported after numerics.configure" in error
+    assert error.endswith("start a new process")
+
+
+def test_configured_twice_is_fine() -> None:
+    assert configured("numerics.configure(Runtime(device='cpu', threads=1))")["notes"] == []
 
 
 @pytest.mark.parametrize(
     ("pretend", "reason"),
     [
-        ('platform.machine = lambda: "aarch64"', "portable numerics are promised for x86-64 CPUs, this is aarch64"),
-        ("torch.cpu.get_capabilities = lambda: dict(avx2=False)", "portable numerics need AVX2"),
+        ('platform.machine = lambda: "aarch64"', "the same bytes are promised for x86-64 CPUs, this is aarch64"),
+        (
+            "numerics.has_avx2 = lambda: False",
+            "the same bytes are promised for CPUs with AVX2, this one does not have it",
+        ),
     ],
 )
-def test_a_cpu_outside_the_promise_is_told_in_one_line_and_spared_avx2(pretend: str, reason: str) -> None:
-    before = f"import platform, torch\n{pretend}"
-    report = configured("portable", 1, before, **numerics.PORTABLE, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-    (note,) = report["notes"]
-    assert note.startswith(reason)
-    assert note.endswith("outputs may differ from dvc.lock's in the last bits")
+def test_a_cpu_outside_the_promise_is_named_in_one_line_and_left_alone(pretend: str, reason: str) -> None:
+    report = configured(f"import platform\n{pretend}", threads=2)
+    assert report["notes"] == [f"{reason}: outputs may differ from dvc.lock's in the last bits"]
+    assert report["facts"]["canary"] == reason
+    assert report["threads"] == 2
+    assert report["products"] == 0
+    assert not {*numerics.PINNED} & {*report["environment"]}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("qemu-x86_64"), reason="no qemu-x86_64 at hand: a CPU without AVX2")
+def test_on_a_cpu_without_avx2_nothing_crashes() -> None:
+    report = configured(emulator=("qemu-x86_64", "-cpu", "Nehalem"))
+    assert report["facts"]["canary"].startswith("the same bytes are promised for CPUs with AVX2")
     assert report["capability"] == "DEFAULT"
+
+
+def test_without_glibc_avx2_is_looked_up_in_what_linux_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = numerics.has_avx2()
+    monkeypatch.setattr(numerics.ctypes, "CDLL", lambda _: object())
+    assert numerics.has_avx2() == real
+    for text, expected in (("flags : fpu avx2 sse\n", True), ("flags : fpu avx sse\n", False)):
+        monkeypatch.setattr(Path, "read_text", lambda _, text=text: text)
+        assert numerics.has_avx2() == expected
+
+
+def test_other_bytes_are_a_note_that_names_the_operation() -> None:
+    before = "numerics.differing = lambda: 'other bytes than promised from sort on this machine'"
+    (note,) = configured(before)["notes"]
+    assert (
+        note
+        == "other bytes than promised from sort on this machine: outputs may differ from dvc.lock's in the last bits"
+    )
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
@@ -105,7 +137,7 @@ def test_a_device_that_is_not_there_is_named_with_those_that_are(name: str, monk
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UserError, match=f"runtime.device: expected one of auto, cpu on this machine, found '{name}'"):
-        numerics.device(Runtime(device=name, numerics="portable", threads=1))
+        numerics.device(Runtime(device=name, threads=1))
 
 
 @pytest.mark.parametrize(
@@ -118,4 +150,4 @@ def test_auto_is_the_best_device_that_is_there(
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
-    assert numerics.device(Runtime(device="auto", numerics="portable", threads=1)).type == best
+    assert numerics.device(Runtime(device="auto", threads=1)).type == best

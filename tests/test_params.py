@@ -15,25 +15,52 @@ COUNT = st.integers(1, 2**31 - 1)
 VALID = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**63 - 1),
-        "data": st.fixed_dictionaries({"name": st.sampled_from(["mnist", "fashion_mnist", "kmnist", "digits"])}),
-        "model": st.fixed_dictionaries({"name": st.just("linear"), "code_dimensions": COUNT}),
+        "data": st.fixed_dictionaries(
+            {
+                "name": st.from_regex(r"[\w-][\w .-]*", fullmatch=True),
+                "validation": st.floats(0, 1, exclude_max=True),
+            }
+        ),
+        "model": st.fixed_dictionaries(
+            {
+                "name": st.sampled_from(["linear", "mlp", "convolutional"]),
+                "code_dimensions": st.integers(20, 2**31 - 1),
+                "hidden": st.lists(COUNT, max_size=3),
+                "channels": st.lists(COUNT, max_size=3),
+                "activation": st.sampled_from(["relu", "gelu", "tanh", "sigmoid"]),
+            }
+        ),
+        "corruption": st.fixed_dictionaries(
+            {
+                "name": st.sampled_from(["none", "gaussian", "masking", "salt_and_pepper"]),
+                "level": st.floats(0, 1),
+            }
+        ),
+        "constraint": st.fixed_dictionaries(
+            {
+                "name": st.sampled_from(["none", "l1", "top_k", "contractive", "variational"]),
+                "strength": st.floats(0, 1e9, exclude_min=True),
+                "active": st.integers(1, 19),
+            }
+        ),
         "train": st.fixed_dictionaries(
             {
+                "loss": st.sampled_from(["mse", "bce"]),
                 "epochs": COUNT,
                 "batch_size": COUNT,
                 "optimizer": st.sampled_from(["sgd", "adam"]),
                 "learning_rate": st.floats(0, 1e9, exclude_min=True),
                 "momentum": st.floats(0, 1, exclude_max=True),
+                "weight_decay": st.floats(0, 1e9),
                 "log_every": COUNT,
             }
         ),
-        "evaluate": st.fixed_dictionaries({"batch_size": COUNT}),
+        "evaluate": st.fixed_dictionaries({"batch_size": COUNT, "neighbours": COUNT}),
         "render": st.fixed_dictionaries({"examples": st.integers(1, 100)}),
         "track": st.just({"champion": "test/final_mse"}),
         "runtime": st.fixed_dictionaries(
             {
                 "device": st.sampled_from(["auto", "cpu", "cuda", "mps"]),
-                "numerics": st.sampled_from(["portable", "fast"]),
                 "threads": st.integers(1, 1024),
             }
         ),
@@ -61,20 +88,30 @@ def test_the_default_file_holds_the_articles_settings() -> None:
     defaults = params.load(ROOT / "params.yaml")
     assert defaults.model_dump() == {
         "seed": 42,
-        "data": {"name": "mnist"},
-        "model": {"name": "linear", "code_dimensions": 32},
+        "data": {"name": "mnist", "validation": 0.0},
+        "model": {
+            "name": "linear",
+            "code_dimensions": 32,
+            "hidden": [512, 256],
+            "channels": [16, 32],
+            "activation": "relu",
+        },
+        "corruption": {"name": "none", "level": 0.25},
+        "constraint": {"name": "none", "strength": 1.0, "active": 16},
         "train": {
+            "loss": "mse",
             "epochs": 20,
             "batch_size": 32,
             "optimizer": "sgd",
             "learning_rate": 10**-1.5,
             "momentum": 0.5,
+            "weight_decay": 0.0,
             "log_every": 1000,
         },
-        "evaluate": {"batch_size": 100},
+        "evaluate": {"batch_size": 100, "neighbours": 1},
         "render": {"examples": 10},
         "track": {"champion": "test/final_mse"},
-        "runtime": {"device": "auto", "numerics": "portable", "threads": 1},
+        "runtime": {"device": "auto", "threads": 1},
     }
 
 
@@ -100,7 +137,8 @@ def test_any_text_is_read_or_refused_with_one_line(tmp_path_factory: pytest.Temp
         (
             "seed: 42",
             "zzz: 42",
-            "unknown key 'zzz' (known keys: seed, data, model, train, evaluate, render, track, runtime)",
+            "unknown key 'zzz' (known keys: seed, data, model, corruption, constraint, train, evaluate, render, track, "
+            "runtime)",
         ),
         ("seed: 42", "", "key 'seed' is missing"),
         ("seed: 42", "seed: -1", "seed: expected greater than or equal to 0, found -1"),
@@ -113,6 +151,11 @@ def test_any_text_is_read_or_refused_with_one_line(tmp_path_factory: pytest.Temp
         ("epochs: 20", "epochs: true", "train.epochs: expected a valid integer, found True"),
         ("epochs: 20", "epochs:", "train.epochs: expected a valid integer, found None"),
         ("batch_size: 32", f"batch_size: {10**30}", f"train.batch_size: expected less than {2**31}, found {10**30}"),
+        (
+            "threads: 1",
+            "threads: 1\n  numerics: portable",
+            "runtime.numerics: remove it; there is one way of computing",
+        ),
         ("threads: 1", "threads: 2000", "runtime.threads: expected less than or equal to 1024, found 2000"),
         ("rate: 0.03162277660168379", "rate: -1", "train.learning_rate: expected greater than 0, found -1"),
         ("rate: 0.03162277660168379", "rate: 0", "train.learning_rate: expected greater than 0, found 0"),
@@ -123,10 +166,14 @@ def test_any_text_is_read_or_refused_with_one_line(tmp_path_factory: pytest.Temp
         ("code_dimensions: 32", "code_dimensions: [32]", "model.code_dimensions: expected a valid integer, found [32]"),
         (
             "name: mnist",
-            "name: mnits",
-            "data.name: expected 'mnist', 'fashion_mnist', 'kmnist' or 'digits', found 'mnits' (did you mean 'mnist'?)",
+            "name: ../mnist",
+            r"data.name: expected text that matches '^[^/\\.][^/\\]*$', found '../mnist'",
         ),
-        ("name: linear", "name: deep", "model.name: expected 'linear', found 'deep'"),
+        ("name: mnist", "name: .hidden", "data.name: expected text that matches"),
+        ("name: mnist", r"name: a\b", "data.name: expected text that matches"),
+        ("name: mnist", "name: ''", "data.name: expected text that matches"),
+        ("name: mnist", "name: 7", "data.name: expected a valid string, found 7"),
+        ("name: linear", "name: deep", "model.name: expected 'linear', 'mlp' or 'convolutional', found 'deep'"),
         ("device: auto", "device: gpu", "runtime.device: expected 'auto', 'cpu', 'cuda' or 'mps', found 'gpu'"),
         ("evaluate:", "evaluate: 3\nrest:", "evaluate: expected keys and values, found 3"),
     ],
@@ -174,3 +221,34 @@ def test_bytes_that_are_no_text_are_refused(path: Path) -> None:
 def test_values_cannot_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
         params.load(ROOT / "params.yaml").seed = 1  # type: ignore[misc]
+
+
+TOP_K = [("name: none # none | l1", "name: top_k # none | l1")]
+MASKING = [("name: none # none | gaussian", "name: masking # none | gaussian")]
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        (
+            [*TOP_K, ("active: 16", "active: 32")],
+            "constraint.active: expected fewer active numbers than the code has, 32 (model.code_dimensions), found 32",
+        ),
+        ([*MASKING, ("level: 0.25", "level: 1.5")], "corruption.level: expected a probability for masking, found 1.5"),
+        (
+            [("champion: test/final_mse", "champion: validation/final_mse")],
+            "track.champion: expected data.validation above 0 for 'validation/final_mse', found 0",
+        ),
+    ],
+)
+def test_a_key_is_checked_against_another_where_that_uses_it(
+    path: Path, edits: list[tuple[str, str]], message: str
+) -> None:
+    text = TEXT
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    assert message in fault(path, text)
+    *_, (old, new) = edits
+    path.write_text(TEXT.replace(old, new) if len(edits) > 1 else TEXT)
+    params.load(path)  # where no other choice uses the key, it may be anything

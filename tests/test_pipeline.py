@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import run
 
-ALL = ["download", "pca", "train", "evaluate", "render", "track"]
+ALL = ["download", "pca", "train", "evaluate", "render", "report", "track"]
 
 
 class Repository:
@@ -118,7 +118,8 @@ def test_going_back_to_params_that_were_run_restores_their_results_and_their_run
 ) -> None:
     repository.edit("learning_rate: 0.03162277660168379", "learning_rate: 0.1")
     assert repository.repro() == {
-        "download": "skipped", "pca": "skipped", "train": "run", "evaluate": "run", "render": "run", "track": "run",
+        "download": "skipped", "pca": "skipped", "train": "run", "evaluate": "run", "render": "run", "report": "run",
+        "track": "run",
     }  # fmt: skip
     assert repository.contents()["models/autoencoder.safetensors"] != first["models/autoencoder.safetensors"]
     difference = json.loads(repository.dvc("metrics", "diff", "--json"))
@@ -128,6 +129,7 @@ def test_going_back_to_params_that_were_run_restores_their_results_and_their_run
     assert restored.pop("track") == "run"  # nothing restores it: the store is to say what is true
     assert restored == {
         "download": "skipped", "pca": "skipped", "train": "restored", "evaluate": "restored", "render": "restored",
+        "report": "restored",
     }  # fmt: skip
     assert repository.contents() == first
     assert len(repository.runs()) == 2
@@ -136,7 +138,7 @@ def test_going_back_to_params_that_were_run_restores_their_results_and_their_run
 def test_a_state_that_differs_in_its_code_alone_is_tracked_as_well(
     repository: Repository, first: dict[str, bytes]
 ) -> None:
-    path, lock = (repository.folder / name for name in ("src/autoencoder/graph.py", "dvc.lock"))
+    path, lock = (repository.folder / name for name in ("src/autoencoder/training/steps.py", "dvc.lock"))
     code = path.read_text()
     edited = f"{code}# another training key\n"
     path.write_text(edited)

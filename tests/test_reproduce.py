@@ -30,7 +30,7 @@ FILES = {
     ".gitignore": b"mlflow.db\nmlruns\n.autoencoder\nmodels\n",
     "dvc.yaml": b"stages: {}\n",
     "latin1.txt": b"na\xefve\r\n",
-    "params.yaml": b"seed: 1\nruntime: {device: cpu, numerics: portable, threads: 1}\n",
+    "params.yaml": b"seed: 1\nruntime: {device: cpu, threads: 1}\n",
     "train.py": TRAIN.encode(),
 }
 
@@ -187,7 +187,7 @@ def test_a_diff_that_does_not_fit_is_one_line(store: tracking.Store) -> None:
 def test_a_run_that_contradicts_itself_is_one_line(store: tracking.Store) -> None:
     origin = replace(store.origin(recorded(store, "first2")), model_md5="9")
     with pytest.raises(UserError, match=r"expected the run's model \(MD5 9\) in its dvc.lock, found MD5 "):
-        reproduce.stages(origin)
+        reproduce.recorded_stages(origin)
 
 
 def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,11 +202,12 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pyte
 def test_a_training_of_an_edited_tree_is_reproduced_after_the_edit_is_gone(clone: Path, tmp_path: Path) -> None:
     folder = tmp_path / "clone"
     run("git", "clone", "-q", str(clone), str(folder), cwd=tmp_path)
-    models = folder / "src/autoencoder/models.py"  # to take its steps by autograd: other bytes
-    models.write_text(
-        models.read_text().replace("return MODELS[name]", "return Edited")
-        + "\n\nclass Edited(LinearAutoencoder):\n    pass\n"
-    )
+    saved = folder / "src/autoencoder/models/saved.py"
+    text, line = saved.read_text(), 'MODELS = {"linear": LinearAutoencoder}\n'
+    assert line in text
+    # A class of its own is trained by autograd: other bytes.
+    edited = 'class Edited(LinearAutoencoder):\n    pass\n\n\nMODELS = {"linear": Edited}\n'
+    saved.write_text(text.replace(line, edited))
     run("dvc", "repro", "-q", "evaluate", cwd=folder)
     run("autoencoder", "track", cwd=folder)
     run_id = run("autoencoder", "which-run", cwd=folder).stdout.split()[0]

@@ -17,6 +17,7 @@ from safetensors.torch import save
 from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.models.saved import Description
+from autoencoder.params import Train
 from autoencoder.training import resume
 from autoencoder.training.loop import Training
 
@@ -26,18 +27,17 @@ OUTPUTS = ("models/autoencoder.safetensors", "metrics/training.csv", "metrics/st
 
 def make(digits, *, optimizer="sgd", code_dimensions=4, seed=1) -> Training:
     model = Description("linear", code_dimensions, (1, 1, 64)).build(seed)
-    return Training(
-        model,
-        digits,
+    settings = Train(
+        loss="mse",
+        weight_decay=0.0,
         epochs=3,
         batch_size=16,
         optimizer=optimizer,
         learning_rate=0.01,
         momentum=0.5,
         log_every=7,
-        seed=seed,
-        device=torch.device("cpu"),
     )
+    return Training(model, digits, settings, seed=seed, device=torch.device("cpu"))
 
 
 def result(training: Training) -> tuple[object, ...]:
@@ -81,7 +81,7 @@ def states() -> list[Path]:
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_from_any_state_training_ends_in_the_same_numbers(digits, optimizer, monkeypatch):
-    monkeypatch.setattr("autoencoder.training.CHUNK_IMAGES", 500)
+    monkeypatch.setattr("autoencoder.training.loop.CHUNK_IMAGES", 500)
     whole = make(digits, optimizer=optimizer)
     kept = [whole.state(), *(whole.state() for _ in whole.run())]
     assert len(kept) > 6
@@ -206,7 +206,9 @@ def test_a_second_trainer_is_refused_while_the_first_lives():
 
 
 def test_the_lock_dies_with_its_process(workspace):
-    code = "from autoencoder import resume; resume.one_trainer().__enter__(); import os; os.kill(os.getpid(), 9)"
+    code = (
+        "from autoencoder.training import resume; resume.one_trainer().__enter__(); import os; os.kill(os.getpid(), 9)"
+    )
     done = run(sys.executable, "-c", code, cwd=workspace, check=False)
     assert done.returncode == -signal.SIGKILL
     assert paths.TRAINER_LOCK.read_text()

@@ -19,7 +19,7 @@ from autoencoder.data.idx import read_idx, unpack
 from autoencoder.data.images import Images, load_images, save_images
 from autoencoder.errors import UserError
 from autoencoder.models.saved import Description, load_model, save_model
-from autoencoder.record import verify
+from autoencoder.record.differences import first_tensor
 from autoencoder.tracking import export
 from autoencoder.training import resume
 
@@ -30,7 +30,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "model": load_model,
     "optimum": load_optimum,
     "resume state": resume.read,
-    "the recorded output": lambda path: verify.first_tensor(path, path),
+    "the recorded output": lambda path: first_tensor(path, path),
     "a data set's file": lambda path: read_idx(unpack(path.read_bytes(), 12, str(path)), (4,), str(path)),
 }
 
@@ -138,7 +138,7 @@ import importlib, json, sys
 seen = []
 sys.addaudithook(lambda event, arguments: seen.append(arguments) if event == "pickle.find_class" else None)
 sys.path[:0] = ["src", "stages"]
-for name in ("download", "pca", "train", "evaluate", "render"):
+for name in ("download", "pca", "train", "evaluate", "render", "report"):
     getattr(importlib.import_module(name), name).main([], standalone_mode=False)
 print(json.dumps(seen, default=str))
 """
@@ -154,5 +154,5 @@ def test_no_stage_loads_a_pickle() -> None:
 
 @pytest.mark.slow
 def test_ten_thousand_damaged_downloads_are_read_or_refused_in_little_memory(tmp_path: Path) -> None:
-    done = run(sys.executable, str(ROOT / "tests" / "fuzz_datasets.py"), cwd=tmp_path)
+    done = run(sys.executable, str(ROOT / "tests" / "fuzz_sources.py"), cwd=tmp_path)
     assert done.stdout.startswith("10,000 files: ")

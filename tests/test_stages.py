@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from autoencoder.files import read_csv, read_json
 from autoencoder.tracking import journal
 
 STAGES: click.Group = runpy.run_path(str(ROOT / "stages" / "__main__.py"))["main"]
-RECORDING = ("download", "pca", "train", "evaluate", "render")  # all but track, which writes to MLflow
+RECORDING = ("download", "pca", "train", "evaluate", "render", "report")  # all but track, which writes to MLflow
 OUTPUTS = ("data", "models", "metrics", "figures")
 
 
@@ -51,8 +52,8 @@ def fail(stage: str) -> str:
 
 def contents() -> dict[str, bytes]:
     """All files of the output folders, hidden ones too."""
-    paths = (path for folder in OUTPUTS for path in Path(folder).rglob("*") if path.is_file())
-    return {str(path): path.read_bytes() for path in paths}
+    files = [*(path for folder in OUTPUTS for path in Path(folder).rglob("*")), paths.REPORT]
+    return {str(path): path.read_bytes() for path in files if path.is_file()}
 
 
 def edit(old: str, new: str) -> None:
@@ -78,14 +79,15 @@ def done(workspace: Path, results: Path, printed: dict[str, str]) -> None:
         printed |= {stage: succeed(stage) for stage in RECORDING}
         for folder in OUTPUTS:
             if Path(folder).exists():
-                shutil.copytree(folder, results / folder)
+                shutil.copytree(folder, results / folder, ignore=shutil.ignore_patterns("sets"))  # no output
+        shutil.copy(paths.REPORT, results)
     shutil.copytree(results, workspace, dirs_exist_ok=True)
 
 
 def test_the_stages_write_what_dvc_yaml_says_and_tell_what_they_did(printed: dict[str, str]) -> None:
     stages = YAML(typ="safe", pure=True).load(Path("dvc.yaml"))["stages"]
     declared = {path for stage in RECORDING for kind in ("outs", "metrics") for path in stages[stage].get(kind, [])}
-    assert contents().keys() == declared
+    assert {"/".join(name.split("/")[:2]) for name in contents()} == declared
     assert printed["download"] == "digits: 1,500 training and 297 test images in data/images.safetensors\n"
     assert "times the optimum" in printed["evaluate"]
     assert "of 32 principal directions captured" in printed["evaluate"]
@@ -131,8 +133,8 @@ def test_running_a_stage_again_writes_the_same_bytes() -> None:
         ("epochs: 2", "epochs: two", "train.epochs: expected a valid integer, found 'two'"),
         ("learning_rate: 0.03162277660168379", "learning_rate: .nan", "train.learning_rate: expected a finite number"),
         ("learning_rate: 0.03162277660168379", "learning_rate: -0.1", "train.learning_rate: expected greater than 0"),
-        ("name: digits", "name: cifar", "data.name: expected 'mnist', 'fashion_mnist', 'kmnist' or 'digits'"),
-        ("name: linear", "name: conv", "model.name: expected 'linear', found 'conv'"),
+        ("name: digits", "name: ../digits", "data.name: expected text that matches"),
+        ("name: linear", "name: conv", "model.name: expected 'linear', 'mlp' or 'convolutional', found 'conv'"),
         ("device: auto", "device: tpu", "runtime.device: expected 'auto', 'cpu', 'cuda' or 'mps', found 'tpu'"),
         ("seed: 42", "seed: [42", "params.yaml: not readable as YAML"),
     ],
@@ -141,6 +143,14 @@ def test_a_fault_in_params_yaml_stops_every_stage_that_reads_it(old: str, new: s
     edit(old, new)
     for stage in RECORDING:
         assert message in fail(stage)
+
+
+def test_an_unknown_set_stops_download_with_the_known_ones() -> None:
+    edit("name: digits", "name: digit")
+    assert fail("download") == (
+        "params.yaml: data.name: expected a folder of data/sets (digits, fashion_mnist, kmnist, mnist), found 'digit' "
+        "(did you mean 'digits'?)"
+    )
 
 
 def test_without_params_yaml_a_stage_says_where_to_run() -> None:
@@ -247,8 +257,8 @@ def test_an_altered_download_is_an_error_and_writes_nothing(
     monkeypatch.setenv("AUTOENCODER_MIRROR", str(mirror))
     edit("name: digits", "name: mnist")
     message = fail("download")
-    assert f"{mirror}/train-images-idx3-ubyte.gz: expected 9,912,422 bytes with SHA-256 440f" in message
-    assert "found 7 bytes" in message
+    assert f"{mirror}/train-images-idx3-ubyte.gz: expected SHA-256 440f" in message
+    assert re.search("found SHA-256 [0-9a-f]{64} of 7 bytes", message)
 
 
 def test_results_of_another_data_set_are_an_error_and_nothing_is_drawn_or_measured() -> None:
@@ -284,7 +294,17 @@ def test_a_stage_is_a_program_that_fails_with_status_1_and_one_line() -> None:
 def test_the_stages_are_listed_in_the_order_in_which_they_run() -> None:
     help_text = CliRunner().invoke(STAGES, ["--help"]).output
     names = [line.split()[0] for line in help_text.partition("Commands:\n")[2].splitlines()]
-    assert names == ["download", "pca", "train", "evaluate", "render", "track"]
+    assert names == ["download", "pca", "train", "evaluate", "render", "report", "track"]
+
+
+def test_a_stage_without_a_mirror_says_so_and_leaves_a_mark_for_make(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> None:
+        raise OSError("unreachable")
+
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    edit("name: digits", "name: mnist")
+    assert "no mirror could be reached" in fail("download")
+    assert paths.NO_MIRROR.exists()
 
 
 def test_the_images_are_a_dict_of_uint8_tensors_on_disk() -> None:

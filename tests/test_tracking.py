@@ -68,7 +68,8 @@ def record(images: Images, *, seed: int = 42, render: int = 10, weights: int = 0
     write_csv(paths.STEPS, STEPS)
     write_json(paths.EVALUATION, EVALUATION)
     Path("figures").mkdir(exist_ok=True)
-    Image.new("L", (render, 1)).save("figures/reconstructions.png")
+    Image.new("L", (render, 1)).save("figures/grid.png")
+    paths.REPORT.write_text("<title>The page</title>")
     Path("train.py").write_text(code)
     stages = {
         "download": stage(params={"data": params["data"]}, outs=[paths.IMAGES]),
@@ -78,7 +79,8 @@ def record(images: Images, *, seed: int = 42, render: int = 10, weights: int = 0
             outs=[paths.MODEL, paths.TRAINING, paths.STEPS],
         ),
         "evaluate": stage(deps=[paths.MODEL], outs=[paths.EVALUATION]),
-        "render": stage(params={"render": params["render"]}, outs=[Path("figures/reconstructions.png")]),
+        "render": stage(params={"render": params["render"]}, outs=[Path("figures/grid.png")]),
+        "report": stage(deps=[paths.MODEL], outs=[paths.REPORT]),
     }
     Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages}))
     inputs = {"deps": [str(paths.IMAGES), "train.py"], "params": ["seed", "train"]}
@@ -196,9 +198,10 @@ class TestMirror:
             "pca/compression": [(0, 2.0)],
         }
         assert run["datasets"] == [("digits", md5(paths.IMAGES))]
-        shown = f"images/reconstructions+step+0+moment+{uuid.UUID(md5(paths.RECONSTRUCTIONS))}"
+        shown = f"images/reconstructions+step+0+moment+{uuid.UUID(md5(paths.GRID))}"
         assert run["files"] == [
-            "dvc.lock", "figures/reconstructions.png", f"{shown}+compressed.webp", f"{shown}.png", "params.yaml",
+            "dvc.lock", "figures/grid.png", f"{shown}+compressed.webp", f"{shown}.png", "params.yaml",
+            "report.html",
         ]  # fmt: skip
         assert [(run["outputs"], status) for _, status in run["models"]] == [([run["models"][0][0]], "READY")]
         assert run["model params"] == [run["params"]]

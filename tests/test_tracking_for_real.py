@@ -22,9 +22,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 from servers import black_hole, free_port, postgresql, serving
 
-from autoencoder.tracking import tags
+from autoencoder.tracking import journal, tags, view
 from autoencoder.tracking.client import MlflowClient
-from autoencoder.tracking import journal, view
 
 pytestmark = [
     pytest.mark.slow,
@@ -109,7 +108,8 @@ def test_an_empty_store_is_rebuilt_from_git_and_dvc_alone(folder: Path) -> None:
         (folder / name).rename(folder.parent / name)
     done = run("autoencoder", "track", "--all", cwd=folder)
     assert done.stdout.count(": tracked\n") == len(RUNS), done.stdout
-    assert done.stderr.count("their outputs are neither in DVC's cache nor in a remote") == 1  # the clone began with one
+    gone = "their outputs are neither in DVC's cache nor in a remote"
+    assert done.stderr.count(gone) == 1  # the clone began with one
     other_name = f"{folder}/./mlflow.db"  # MLflow keeps the first file open
     assert metrics(other_name, *["by hand"] * 4) == before
     shutil.rmtree(folder / "mlruns")
@@ -220,7 +220,7 @@ def test_without_a_server_all_is_made_and_one_line_says_that_nothing_is_lost_and
             repro = start("dvc", "repro", cwd=folder)
             hold_until_followed(repro)
             output, _ = repro.communicate(timeout=300)
-            assert re.findall(r"Running stage '(\w+)'", output) == ["evaluate", "render", "track"]
+            assert re.findall(r"Running stage '(\w+)'", output) == ["evaluate", "render", "report", "track"]
             line = only_line(output)
             assert line.startswith(f"Error: MLflow store {address}: ")
             assert line.endswith(
@@ -304,7 +304,7 @@ def test_four_processes_make_one_fresh_store_at_once(
     tmp_path: Path, folders: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    program = [sys.executable, "-W", "ignore", "-c", "from autoencoder.tracking import Store; Store()"]
+    program = [sys.executable, "-W", "ignore", "-c", "from autoencoder.tracking.store import Store; Store()"]
     places = [tmp_path / (str(number) if folders == "four" else "one") for number in range(4)]
     for place in places:
         place.mkdir(exist_ok=True)

@@ -10,21 +10,23 @@ from torch import Tensor
 from autoencoder.data.images import Images, scale
 from autoencoder.errors import UserError
 from autoencoder.models.saved import Description
+from autoencoder.params import Train
+from autoencoder.training import loop
 from autoencoder.training.linear_sgd import linear_sgd
 from autoencoder.training.loop import Progress, Training
 from autoencoder.training.optimizers import SGD
 from autoencoder.training.steps import autograd
 
-SETTINGS: dict[str, Any] = {
-    "epochs": 3,
-    "batch_size": 32,
-    "optimizer": "sgd",
-    "learning_rate": 0.03,
-    "momentum": 0.5,
-    "log_every": 10,
-    "seed": 42,
-    "device": torch.device("cpu"),
-}
+SETTINGS = Train(
+    loss="mse",
+    weight_decay=0.0,
+    epochs=3,
+    batch_size=32,
+    optimizer="sgd",
+    learning_rate=0.03,
+    momentum=0.5,
+    log_every=10,
+)
 OPTIMIZERS = pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 Make = Callable[..., Training]
 
@@ -33,9 +35,10 @@ Make = Callable[..., Training]
 def make(digits: Images) -> Make:
     """Makes a training on digits: SETTINGS, but for what is given."""
 
-    def make(**changes: Any) -> Training:
+    def make(images: Images = digits, seed: int = 42, **changes: Any) -> Training:
         model = Description("linear", 5, (1, 1, 64)).build(42)
-        return Training(model, changes.pop("images", digits), **SETTINGS | changes)
+        settings = SETTINGS.model_copy(update=changes)  # also to a learning rate that params.yaml may not have
+        return Training(model, images, settings, seed=seed, device=torch.device("cpu"))
 
     return make
 
@@ -48,9 +51,9 @@ def met(make: Make, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> list[lis
         batches.append(((x + 1) * 255 / 2).round().int().flatten().tolist())
         return torch.zeros(())
 
-    monkeypatch.setattr(training, "learner", lambda *_: learn)
+    monkeypatch.setattr(loop, "learner", lambda *_: learn)
     images = torch.arange(100, dtype=torch.uint8).reshape(100, 1, 1, 1).expand(100, 1, 8, 8)
-    finish(make(images={"train_images": images, "test_images": images}, **changes))
+    finish(make(Images(images, images), **changes))
     return [batch[::64] for batch in batches]
 
 
@@ -83,8 +86,8 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(make: Make
 def test_the_size_of_the_chunks_changes_nothing(make: Make, monkeypatch: pytest.MonkeyPatch, optimizer: str) -> None:
     runs = []
     for images, seconds in ((1, 10.0), (230, 10.0), (1_600, 0.0), (32_000, 10.0)):
-        monkeypatch.setattr(training, "CHUNK_IMAGES", images)
-        monkeypatch.setattr(training, "CHUNK_SECONDS", seconds)
+        monkeypatch.setattr(loop, "CHUNK_IMAGES", images)
+        monkeypatch.setattr(loop, "CHUNK_SECONDS", seconds)
         runs.append(make(optimizer=optimizer))
         finish(runs[-1])
     first, *others = runs
@@ -153,7 +156,7 @@ def test_a_diverging_loss_stops_training_and_names_epoch_batch_and_learning_rate
 
 
 def test_a_model_that_the_last_batch_ruined_is_not_returned(make: Make) -> None:
-    with pytest.raises(UserError, match=r"found (nan|inf) in the test after epoch 1, batch 0 \(learning rate 1e\+30\)"):
+    with pytest.raises(UserError, match=r"found (nan|inf) in test_mse after epoch 1, batch 0 \(learning rate 1e\+30\)"):
         finish(make(learning_rate=1e30, batch_size=1500, epochs=1))
 
 

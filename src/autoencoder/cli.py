@@ -1,6 +1,8 @@
 """The console script `autoencoder`: what is no stage."""
 
 import os
+import subprocess
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -93,7 +95,32 @@ def ui(host: str, port: int) -> None:
     arguments, environment = server.command(host, port)
     server.check_free(host, port)
     click.echo(f"MLflow is starting, which takes about fifteen seconds: http://{host}:{port}")
+    if (page := server.root() / paths.REPORT).exists():
+        click.echo(f"The page that explains the workspace's run: {page.as_uri()}")
     os.execve(arguments[0], arguments, environment)
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="Put all examples into DVC's queue, and work through it.")
+def example(name: str | None, everything: bool) -> None:
+    """List the examples, or run the one of this NAME as a DVC experiment, which leaves the workspace as it is."""
+    from autoencoder.record import examples
+
+    def dvc(*arguments: str) -> None:
+        done = subprocess.run([sys.executable, "-m", "dvc", *arguments], check=False)
+        if done.returncode:
+            raise SystemExit(done.returncode)
+
+    if name:
+        dvc(*examples.command(name), "--temp")
+    elif everything:
+        for each in examples.names():
+            dvc(*examples.command(each), "--queue")
+        dvc("queue", "start")
+    else:
+        for each in examples.names():
+            click.echo(f"{each:<15}{examples.about(each)}")
 
 
 @main.command("verify", cls=Command)
@@ -133,20 +160,18 @@ def reproduce_(run_id: str) -> None:
 def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> bool:
     """Run the `wanted` of the recorded `stages` in `scratch`, and print what came out and the facts of this machine."""
     from autoencoder import numerics, params
-    from autoencoder.files import read_yaml
     from autoencoder.record import lineage, verify
 
-    same = verify.compare(stages, wanted, scratch, click.echo, partial(click.echo, err=True))
-    values = read_yaml(scratch / paths.PARAMS, remedy=f"git checkout {paths.PARAMS}")
-    runtime = params.Runtime.model_validate(values["runtime"])
+    recorded = next(stage.params["runtime"] for stage in stages.values() if "runtime" in stage.params)
+    runtime = params.Runtime(device=recorded["device"], threads=recorded["threads"])
     numerics.configure(runtime)
+    same = verify.compare(stages, wanted, scratch, click.echo, partial(click.echo, err=True))
     _print_facts("this machine", numerics.facts(runtime) | lineage.versions() | lineage.packages())
     return same
 
 
 def _print_recorded_machine() -> None:
     """Print the facts of the machine that trained the recorded model, if the MLflow store has its run."""
-    from autoencoder import paths
     from autoencoder.errors import UserError
     from autoencoder.record import lock
     from autoencoder.tracking import runs

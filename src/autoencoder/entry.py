@@ -22,6 +22,15 @@ def spare_garbage_collection() -> None:
     atexit.register(gc.freeze)
 
 
+def bar(what: str) -> Any:
+    """A progress bar on the terminal over the items of a list, none elsewhere."""
+    from functools import partial
+
+    from tqdm import tqdm
+
+    return partial(tqdm, desc=what, leave=False, disable=not sys.stderr.isatty())
+
+
 class Group(click.Group):
     """A click group whose commands may raise UserError or OSError (disk full, no permission)."""
 

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,17 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.close(folder)
 
 
+def keep_only(folder: Path, names: Collection[str]) -> None:
+    """Remove the files of `folder` that are not among `names`: what another model left there."""
+    for path in folder.iterdir():
+        if path.name not in names:
+            path.unlink()
+
+
 def write_csv(path: Path, rows: Sequence[Any]) -> None:
-    """Write dataclass instances, at least one, as CSV; floats keep every digit."""
+    """Write dataclass instances, at least one, as CSV without what is None; floats keep every digit."""
     text = io.StringIO()
-    dicts = [asdict(row) for row in rows]
+    dicts = [{name: value for name, value in asdict(row).items() if value is not None} for row in rows]
     writer = csv.DictWriter(text, list(dicts[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(dicts)

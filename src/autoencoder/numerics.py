@@ -1,12 +1,14 @@
-"""How numbers are computed: the numeric profile, which must be chosen before torch is imported, and the device.
+"""How numbers are computed: the same bytes on every x86-64 CPU with AVX2, at full speed; and on which device.
 
-`portable` gives the same bytes on every x86-64 CPU with AVX2: it fixes the instruction sets among which ATen, MKL and
-oneDNN otherwise choose by the CPU they find. `fast` leaves torch as it is.
+numpy's OpenBLAS, torch's ATen, MKL and oneDNN choose their kernels by the CPU that they find, and by variables of the
+environment. `configure` chooses for them, before numpy and torch are imported.
 """
 
+import ctypes
 import os
 import platform
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoencoder.errors import UserError
@@ -15,72 +17,123 @@ from autoencoder.params import Runtime
 if TYPE_CHECKING:
     import torch
 
-PORTABLE = {
+# Matrix products are OpenBLAS's (see `products`), linear algebra is MKL's, convolutions are oneDNN's, and all else is
+# ATen's but for what `elementary` replaces.
+PINNED = {
+    "OPENBLAS_CORETYPE": "Haswell",
     "MKL_CBWR": "COMPATIBLE",
-    "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "ATEN_CPU_CAPABILITY": "avx2",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
+THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+# Any other variable with such a name may choose other kernels, another precision, or other sizes of blocks.
+REMOVED = ("OPENBLAS_", "MKL_", "ONEDNN_", "DNNL_", "ATEN_", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
+
+PROMISED = "as promised"
 
 
 def configure(runtime: Runtime) -> list[str]:
-    """Set the numeric profile and the number of threads, import torch, and return what the user should be told.
+    """Choose kernels and the number of threads, import torch, and return what the user should be told.
 
-    The profile wins over the caller's environment. Raises UserError if torch was imported before under another profile.
+    The choice wins over the caller's environment. Raises UserError if numpy or torch was imported before under another.
     """
-    notes = []
-    threads = str(runtime.threads)
-    profile = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
-    if runtime.numerics == "portable":
-        profile |= PORTABLE
-    for name, value in profile.items():
-        if os.environ.get(name, value) != value:
-            notes.append(f"{name}={os.environ[name]} is overridden by {name}={value} (runtime in params.yaml)")
-    late = "torch" in sys.modules and any(os.environ.get(name) != value for name, value in profile.items())
-    if late and runtime.numerics == "portable":
-        raise UserError("runtime.numerics: portable must be set before torch is imported; start a new process")
-    os.environ.update(profile)
+    notes, outside = pin(runtime), outside_the_promise()
 
     import torch
 
     torch.set_num_threads(runtime.threads)
-    if runtime.numerics == "portable":
-        if torch.cuda.is_available():
-            torch.use_deterministic_algorithms(True)
-        if outside := outside_the_promise():
-            os.environ["ATEN_CPU_CAPABILITY"] = "default"  # AVX2's kernels would end the process: ATen takes our word
-            notes.append(f"{outside}: outputs may differ from dvc.lock's in the last bits")
-        if (chosen := device(runtime).type) != "cpu":
-            notes.append(
-                f"runtime.device {runtime.device} is {chosen} here: the same bytes as on any other CPU, "
-                "those of dvc.lock, are promised for runtime.device cpu"
-            )
+    if torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True)
+    if outside is None:
+        from autoencoder.kernels import elementary, products
+
+        if not products.LIBRARY._op_impls:
+            products.install()
+            elementary.install()
+        outside = differing()
+    if outside:
+        notes.append(f"{outside}: outputs may differ from dvc.lock's in the last bits")
+    if (chosen := device(runtime).type) != "cpu":
+        notes.append(
+            f"runtime.device {runtime.device} is {chosen} here: the same bytes as on any other CPU, "
+            "those of dvc.lock, are promised for runtime.device cpu"
+        )
     return notes
 
 
-def outside_the_promise() -> str | None:
-    """Why this machine's CPU cannot give the portable bytes, or None if it can."""
-    import torch
+def pin(runtime: Runtime) -> list[str]:
+    """Set the environment in which numpy and torch choose their kernels when they are imported later.
 
+    Returns a line for each variable that asked for something else. Raises UserError if it is too late.
+    """
+    profile = dict.fromkeys(THREADS, str(runtime.threads)) | (PINNED if outside_the_promise() is None else {})
+    changed = {name: os.environ[name] for name in os.environ if name.startswith(REMOVED) and name not in profile}
+    changed |= {name: os.environ.get(name, "") for name in profile if os.environ.get(name) != profile[name]}
+    loaded = [name for name in ("numpy", "torch") if name in sys.modules]
+    if changed and loaded:
+        raise UserError(
+            f"expected {' and '.join(loaded)} to be imported after numerics.configure, found {loaded[0]} imported with "
+            f"other settings ({', '.join(sorted(changed))}); start a new process"
+        )
+    for name in changed:
+        os.environ.pop(name, None)
+    os.environ.update(profile)
+    return [
+        f"{name}={value} is overridden" + (f" by {name}={profile[name]}" if name in profile else "")
+        for name, value in sorted(changed.items())
+        if value
+    ]
+
+
+def outside_the_promise() -> str | None:
+    """Why this machine's CPU cannot give the promised bytes, or None if it can. Loads neither numpy nor torch."""
     if platform.machine() not in ("x86_64", "AMD64"):
-        return f"portable numerics are promised for x86-64 CPUs, this is {platform.machine()}"
-    if not torch.cpu.get_capabilities().get("avx2"):
-        return "portable numerics need AVX2, this CPU does not have it"
+        return f"the same bytes are promised for x86-64 CPUs, this is {platform.machine()}"
+    if not has_avx2():
+        return "the same bytes are promised for CPUs with AVX2, this one does not have it"
     return None
+
+
+def has_avx2() -> bool:
+    """Whether this x86-64 CPU and its system can run AVX2's instructions: as glibc 2.33 or later found, else Linux."""
+
+    class Leaf(ctypes.Structure):
+        """struct cpuid_feature of <sys/platform/x86.h>: the registers EAX to EDX, there and usable."""
+
+        _fields_ = (("there", ctypes.c_uint32 * 4), ("usable", ctypes.c_uint32 * 4))
+
+    try:
+        leaf = ctypes.CDLL(None).__x86_get_cpuid_feature_leaf
+    except (AttributeError, OSError, TypeError):
+        cpus = Path("/proc/cpuinfo")
+        return cpus.exists() and " avx2 " in cpus.read_text()
+    leaf.restype = ctypes.POINTER(Leaf)
+    return bool(leaf(1).contents.usable[1] & 1 << 5)  # leaf 7, EBX, bit 5
+
+
+def differing() -> str | None:
+    """Which operations give other bytes here than those that are promised, or None if all give the same."""
+    from autoencoder.kernels import canary
+
+    names = canary.different()
+    return f"other bytes than promised from {', '.join(names)} on this machine" if names else None
 
 
 def facts(runtime: Runtime) -> dict[str, str]:
     """What besides data, code and params can change a result's bytes: to be recorded, and compared between machines."""
+    import numpy as np
     import torch
 
     chosen = device(runtime)
     return {
         "torch": torch.__version__,
+        "numpy": np.__version__,
         "machine": platform.machine(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "device": torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else chosen.type,
-        "numerics": runtime.numerics,
         "threads": str(torch.get_num_threads()),
+        "canary": outside_the_promise() or differing() or PROMISED,
     }
 
 

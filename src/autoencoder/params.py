@@ -1,6 +1,7 @@
 """params.yaml as frozen, typed values. An unknown key, a wrong type or a value out of range is one clear line."""
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -9,6 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.files import read_yaml
+
+# Keys of earlier versions, and why they are gone.
+GONE = {
+    "runtime.numerics": "there is one way of computing, with the same bytes everywhere and as fast as the other was"
+}
 
 PositiveInt = Annotated[int, Field(ge=1, lt=2**31)]
 
@@ -23,33 +29,55 @@ S = TypeVar("S", bound=Section)
 
 
 class Data(Section):
-    """Which images: the name of a folder of data/sets."""
+    """Which images: the name of a folder of data/sets, and the fraction held out of training for `validation`."""
 
     name: Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")]
+    validation: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Model(Section):
-    """Which autoencoder, and the length of its code."""
+    """Which networks, and the length of the code; `models.networks` names the keys that each of them uses."""
 
-    name: Literal["linear"]
+    name: Literal["linear", "mlp", "convolutional"]
     code_dimensions: PositiveInt
+    hidden: list[PositiveInt]
+    channels: list[PositiveInt]
+    activation: Literal["relu", "gelu", "tanh", "sigmoid"]
+
+
+class Corruption(Section):
+    """What is done to an image before it is encoded: see `training.corruption`."""
+
+    name: Literal["none", "gaussian", "masking", "salt_and_pepper"]
+    level: Annotated[float, Field(ge=0, le=1e3)]
+
+
+class Constraint(Section):
+    """What is asked of the code: see `models.constraint`."""
+
+    name: Literal["none", "l1", "top_k", "contractive", "variational"]
+    strength: Annotated[float, Field(gt=0, le=1e9)]
+    active: PositiveInt
 
 
 class Train(Section):
     """How the weights are found; `log_every` counts batches."""
 
+    loss: Literal["mse", "bce"]
     epochs: PositiveInt
     batch_size: PositiveInt
     optimizer: Literal["sgd", "adam"]
     learning_rate: Annotated[float, Field(gt=0, le=1e9)]  # far beyond sense, and finite as float32
     momentum: Annotated[float, Field(ge=0, lt=1)]
+    weight_decay: Annotated[float, Field(ge=0, le=1e9)]
     log_every: PositiveInt
 
 
 class Evaluate(Section):
-    """Images per forward pass; no metric depends on it beyond rounding."""
+    """Images per forward pass, on which no metric depends beyond rounding; how many `neighbours` vote on a class."""
 
     batch_size: PositiveInt
+    neighbours: PositiveInt
 
 
 class Render(Section):
@@ -61,14 +89,19 @@ class Render(Section):
 class Track(Section):
     """The figure by which the champion is chosen among the registered models of a dataset: the lowest."""
 
-    champion: Literal["test/final_mse", "test/ratio_to_optimum", "train/final_mse"]
+    champion: Literal[
+        "test/final_mse",
+        "test/ratio_to_optimum",
+        "train/final_mse",
+        "validation/final_mse",
+        "validation/ratio_to_optimum",
+    ]
 
 
 class Runtime(Section):
     """Where and how the numbers are computed: see `numerics`."""
 
     device: Literal["auto", "cpu", "cuda", "mps"]
-    numerics: Literal["portable", "fast"]
     threads: Annotated[int, Field(ge=1, le=1024)]
 
 
@@ -78,6 +111,8 @@ class Params(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     data: Data
     model: Model
+    corruption: Corruption
+    constraint: Constraint
     train: Train
     evaluate: Evaluate
     render: Render
@@ -91,12 +126,30 @@ def load(path: Path = paths.PARAMS) -> Params:
     YAML is read as DVC reads it (ruamel.yaml, YAML 1.2: `1e-3` is a number, a repeated key is an error).
     Raises UserError with every fault on one line.
     """
-    return validated(Params, read_yaml(path, remedy=f"`git checkout {path}` brings it back"), path)
+    return _consistent(validated(Params, read_yaml(path, remedy=f"`git checkout {path}` brings it back"), path), path)
 
 
 def check(values: dict[str, Any]) -> Params:
     """The nested `values` of params.yaml as params. Raises UserError with every fault on one line."""
-    return validated(Params, values, paths.PARAMS)
+    return _consistent(validated(Params, values, paths.PARAMS), paths.PARAMS)
+
+
+def _consistent(params: Params, path: Path) -> Params:
+    """The `params`. Raises UserError where one key contradicts another that uses it."""
+    constraint, corruption, champion = params.constraint, params.corruption, params.track.champion
+    faults = []
+    if constraint.name == "top_k" and constraint.active >= params.model.code_dimensions:
+        faults.append(
+            "constraint.active: expected fewer active numbers than the code has, "
+            f"{params.model.code_dimensions} (model.code_dimensions), found {constraint.active}"
+        )
+    if corruption.name in ("masking", "salt_and_pepper") and corruption.level > 1:
+        faults.append(f"corruption.level: expected a probability for {corruption.name}, found {corruption.level}")
+    if champion.startswith("validation/") and not params.data.validation:
+        faults.append(f"track.champion: expected data.validation above 0 for {champion!r}, found 0")
+    if faults:
+        raise UserError(f"{path}: {'; '.join(faults)}")
+    return params
 
 
 def validated(kind: type[S], values: dict[str, Any], path: Path) -> S:
@@ -111,6 +164,8 @@ def validated(kind: type[S], values: dict[str, Any], path: Path) -> S:
 def _describe(kind: type[Section], fault: dict[str, Any]) -> str:
     location: tuple[str, ...] = tuple(str(part) for part in fault["loc"])
     name = ".".join(location)
+    if name in GONE:
+        return f"{name}: remove it; {GONE[name]}"
     if fault["type"] == "extra_forbidden":
         known = _keys(kind, location[:-1])
         near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
@@ -125,11 +180,13 @@ def _describe(kind: type[Section], fault: dict[str, Any]) -> str:
         near = difflib.get_close_matches(str(found), choices, n=1)
         return f"{name}: expected {expected}, found {found!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
     expected = {"model_type": "keys and values", "invalid_key": "a name as key"}.get(fault["type"])
-    expected = expected or fault["msg"].removeprefix("Input should be ")
+    expected = expected or re.sub("^(Input should be|List should have) | after validation.*", "", fault["msg"])
+    expected = expected.replace("String should match pattern", "text that matches")
     return f"{name}: expected {expected}, found {found!r}"
 
 
 def _keys(kind: Any, location: tuple[str, ...]) -> list[str]:
     for part in location:
-        kind = kind.model_fields[part].annotation if hasattr(kind, "model_fields") else get_args(kind)[1]
+        annotation = kind.model_fields[part].annotation
+        kind = next(one for one in (annotation, *get_args(annotation)) if hasattr(one, "model_fields"))
     return list(kind.model_fields)

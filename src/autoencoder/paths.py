@@ -8,6 +8,7 @@ LOCK = Path("dvc.lock")
 REQUIREMENTS = Path("requirements.lock")
 
 CODE = ("src", "stages")
+EXAMPLES = Path("examples")
 SETS = Path("data/sets")  # a folder per data set
 
 # The record: what the stages write, and DVC hashes.
@@ -16,10 +17,14 @@ OPTIMUM = Path("models/pca.safetensors")
 MODEL = Path("models/autoencoder.safetensors")
 TRAINING = Path("metrics/training.csv")
 STEPS = Path("metrics/steps.csv")
-ANGLES = Path("metrics/principal_angles.csv")
+PIXELS = Path("metrics/pixels.json")
 EVALUATION = Path("metrics/evaluation.json")
+FAMILY = Path("metrics/family")  # tables that only some models have
+ANGLES = FAMILY / "principal_angles.csv"  # linear models
 FIGURES = Path("figures")
-RECONSTRUCTIONS = FIGURES / "reconstructions.png"
+FAMILY_FIGURES = FIGURES / "family"  # and pictures
+GRID = FIGURES / "grid.png"  # made for places where pictures are small
+REPORT = Path("report.html")
 TRACKED = Path("mlruns/tracked")  # beside the store's artifacts: when those are removed, DVC runs `track` again
 
 # Git-ignored, and no part of the record.

@@ -1,18 +1,22 @@
-"""How good a model is: its errors on both splits, and how near it came to the optimum (see `optimum`)."""
+"""How good any model is: its errors on all splits beside the optimum (see `optimum`), and how well codes classify."""
 
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from autoencoder import article
+from autoencoder.analysis.judge import Progress, equivalent_rank, neighbour_error, probe_error
 from autoencoder.analysis.optimum import Optimum, principal_cosines
 from autoencoder.analysis.results import Results
+from autoencoder.data.images import Images, scale
 from autoencoder.models.linear import LinearAutoencoder
 from autoencoder.training.objective import mean_squared_error
 
 
 @dataclass(frozen=True)
 class Angle:
-    """A row of metrics/principal_angles.csv: one principal angle between the decoder's span and the PCA subspace."""
+    """A row of principal_angles.csv: one principal angle between the decoder's span and the PCA subspace."""
 
     direction: int
     degrees: float
@@ -20,24 +24,60 @@ class Angle:
 
 
 def errors(results: Results, batch_size: int) -> dict[str, dict[str, Any]]:
-    """The errors of any model by split, beside those of the best linear map with a code of the same length."""
-    optimum, k = results.optimum, results.description.code_dimensions
-    best = {
-        "test": (optimum.test_mse[k].item(), optimum.centred_test_mse[k].item()),
-        "train": (optimum.train_mse[k].item(), optimum.centred_train_mse[k].item()),
-    }
+    """The errors of any model by split, beside those of the best linear map with a code of the same length.
+
+    The optimum of a `linear` model is PCA without a mean, that of an affine one is PCA about the mean; beyond those,
+    PCA is no optimum: `equivalent_rank` is the number of components with which it is as good.
+    """
     figures = {}
-    for split, (uncentred, centred) in best.items():
-        mse = mean_squared_error(results.model, getattr(results.images, split), batch_size)
+    for split, images in results.images.splits.items():
+        mse = mean_squared_error(results.model, images, batch_size)
+        by_rank = results.optimum.by_rank(split, centred=results.centred)
         figures[split] = {
             "mse": mse,
             "mse_unit": mse / 4,
+            "squared_error": mse / 4 * results.description.input_dimensions,
             "loss_as_published": mse / article.DIVISOR,
-            "optimum_mse": uncentred,
-            "ratio_to_optimum": mse / uncentred,
-            "centred_optimum_mse": centred,
+            **_beside_optimum(results, split, mse),
+            "equivalent_rank": equivalent_rank(mse, by_rank),
         }
     return figures
+
+
+def _beside_optimum(results: Results, split: str, mse: float) -> dict[str, float]:
+    """Nothing for a code that is as long as an image: PCA makes no error then."""
+    if (optimum := results.optimum_mse(split)) is None:
+        return {}
+    centred = results.optimum.by_rank(split, centred=True)[results.rank].item()
+    return {"optimum_mse": optimum, "ratio_to_optimum": mse / optimum, "centred_optimum_mse": centred}
+
+
+def class_errors(results: Results, neighbours: int, progress: Progress) -> dict[str, float]:
+    """The share of test images that codes classify wrongly, and the share for PCA's codes of the same length.
+
+    None without classes.
+    """
+    images = results.images
+    if images.train_labels is None or images.test_labels is None:
+        return {}
+    axes = results.optimum.axes[:, : results.rank].float()
+    found = {}
+    for name, encode in (("", results.codes), ("pca_", lambda images: torch.mm(scale(images), axes))):
+        arguments = (encode(images.train), images.train_labels, encode(images.test), images.test_labels)
+        found[f"{name}probe_error"] = probe_error(*arguments)
+        found[f"{name}neighbour_error"] = neighbour_error(*arguments, neighbours=neighbours, progress=progress)
+    return found
+
+
+def pixel_class_errors(images: Images, progress: Progress) -> dict[str, float]:
+    """The share of test images that raw pixels classify wrongly, with one neighbour; none without classes."""
+    if images.train_labels is None or images.test_labels is None:
+        return {}
+    arguments = (scale(images.train), images.train_labels, scale(images.test), images.test_labels)
+    return {
+        "pixel_probe_error": probe_error(*arguments),
+        "pixel_neighbour_error": neighbour_error(*arguments, progress=progress),
+    }
 
 
 def compare_subspaces(model: LinearAutoencoder, optimum: Optimum) -> tuple[dict[str, Any], list[Angle]]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from autoencoder import article
+from autoencoder.analysis.family_figures import grid
 from autoencoder.analysis.layout import (
     BLUE,
     GREY,
@@ -30,8 +31,10 @@ from autoencoder.analysis.layout import (
     whole_numbers,
 )
 from autoencoder.analysis.results import Results
-from autoencoder.data.images import scale, unscale
+from autoencoder.data.images import rescale, scale, unscale
 from autoencoder.models.linear import LinearAutoencoder
+
+GRID = 10  # images in the picture for MLflow's grid
 
 # How the code follows from the original, and the reconstruction from the code.
 MAPS = ("$f($original$)$", "$g($code$)$")
@@ -44,16 +47,20 @@ def draw(results: Results, history: Sequence[dict[str, float]], data_name: str, 
     chosen = choose(results.images.test_labels, len(results.images.test), examples)
     images = results.images.test[chosen]
     labels = None if results.images.test_labels is None else results.images.test_labels[chosen]
-    codes = results.model.encode(scale(images))
-    rebuilt = results.model.decode(codes)
+    codes = results.model.encode(results.inputs(images))
+    rebuilt = rescale(results.model.decode(codes), results.model.lowest)
     k = results.description.code_dimensions
+    first = choose(results.images.test_labels, len(results.images.test), GRID)[:GRID]
+    grid_x = results.inputs(results.images.test[first])
+    grid_original, grid_rebuilt = (unscale(x, results.model.lowest) for x in (grid_x, results.model(grid_x)))
     linear = isinstance(results.model, LinearAutoencoder)
     as_printed = linear and data_name == article.PARAMS["data.name"] and k == article.PARAMS["model.code_dimensions"]
     printed = article.TEST_LOSSES if as_printed else ()
     return {
         "code": code(images[:1], codes[:1], rebuilt[:1], LINEAR_MAPS if linear else MAPS),
         "reconstructions": reconstructions(images, rebuilt, labels, k),
-        "training_curve": training_curve(history, results.optimum.test_mse[k].item(), printed),
+        "training_curve": training_curve(history, results.optimum_mse("test"), printed),
+        "grid": grid(grid_original, grid_rebuilt, results.images.shape),
     }
 
 
@@ -152,14 +159,19 @@ def _show_code(axes: Axes, code: Float[Tensor, " code"], width: float) -> None:
         axes.text(index % columns, index // columns, text, ha="center", va="center", size=size, color=colour)
 
 
-def training_curve(history: Sequence[dict[str, float]], optimum: float, printed: Sequence[float]) -> Figure:
-    """The rows of metrics/training.csv, the optimum, and the article's `printed` losses (none if they do not apply)."""
+def training_curve(history: Sequence[dict[str, float]], optimum: float | None, printed: Sequence[float]) -> Figure:
+    """The rows of metrics/training.csv, the optimum, if any, and the article's `printed` losses, if they apply."""
     epochs, train_mse, test_mse = ([row[name] for row in history] for name in ("epoch", "train_mse", "test_mse"))
     both = list(zip(epochs, test_mse, printed, strict=False))
     met = sum(round(mse / article.DIVISOR, article.DECIMALS) == loss for _, mse, loss in both)
-    title = f"{test_mse[-1] / optimum:.3g} times the PCA optimum after {count(len(test_mse), 'epoch')}"
+    reached = (
+        f"{test_mse[-1] / optimum:.3g} times the PCA optimum" if optimum else f"A mean error of {test_mse[-1]:.3g}"
+    )
+    title = f"{reached} after {count(len(test_mse), 'epoch')}"
     figure = new_figure(f"{met} of {len(both)} published losses met; {title}" if both else title, 3.95)
     axes = place(figure, 0.75, 0.4, WIDTH - 0.85, 3.05)
+    if "validation_mse" in history[0]:
+        axes.plot(epochs, [row["validation_mse"] for row in history], color=ORANGE, lw=1.2, label="validation images")
     if both:
         axes.errorbar(
             [epoch for epoch, _, _ in both],
@@ -175,7 +187,8 @@ def training_curve(history: Sequence[dict[str, float]], optimum: float, printed:
     axes.plot(
         epochs, train_mse, color=GREY, lw=1, marker="o", ms=2, label="training images, while they are learned from"
     )
-    axes.axhline(optimum, color=INK, lw=1, ls=(0, (5, 3)), label="test images, PCA of the same rank")
+    if optimum:
+        axes.axhline(optimum, color=INK, lw=1, ls=(0, (5, 3)), label="test images, PCA of the same rank")
     axes.set_ylim(0)
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean squared error, pixels in [−1, 1]")

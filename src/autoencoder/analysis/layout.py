@@ -71,8 +71,8 @@ def place(figure: Figure, left: float, top: float, width: float, height: float) 
     )
 
 
-def show_pixels(axes: Axes, pixels: Float[Tensor, "height width"]) -> AxesImage:
-    """Grey from 0, black, to 1, white."""
+def show_pixels(axes: Axes, pixels: Float[Tensor, "height width *rgb"]) -> AxesImage:
+    """Grey from 0, black, to 1, white; or red, green and blue."""
     return _show(axes, pixels, "gray", 0.0, 1.0)
 
 
@@ -81,7 +81,9 @@ def show_signed(axes: Axes, matrix: Float[Tensor, "height width"], limit: float)
     return _show(axes, matrix, "RdBu_r", -limit, limit)
 
 
-def _show(axes: Axes, matrix: Float[Tensor, "height width"], cmap: str, lowest: float, highest: float) -> AxesImage:
+def _show(
+    axes: Axes, matrix: Float[Tensor, "height width *rgb"], cmap: str, lowest: float, highest: float
+) -> AxesImage:
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
     return axes.imshow(matrix.numpy(), cmap=cmap, vmin=lowest, vmax=highest)
@@ -89,7 +91,7 @@ def _show(axes: Axes, matrix: Float[Tensor, "height width"], cmap: str, lowest: 
 
 def label_columns(axes: Axes, texts: Sequence[str], width: int) -> None:
     """A text at each of the pictures of this width that lie side by side in a mosaic."""
-    axes.set_xticks([(width + _gap(width)) * column + (width - 1) / 2 for column in range(len(texts))], texts)
+    axes.set_xticks([(width + column_gap(width)) * column + (width - 1) / 2 for column in range(len(texts))], texts)
     axes.tick_params(length=0)
 
 
@@ -101,7 +103,7 @@ def pictures(pixels: Float[Tensor, "n input"], shape: Sequence[int]) -> Float[Te
 def mosaic(pictures: Float[Tensor, "n height width"], columns: int) -> Float[Tensor, "mosaic_height mosaic_width"]:
     """Pictures row by row, with gaps of nan, which are drawn as nothing."""
     n, height, width = pictures.shape
-    gap = _gap(width)
+    gap = column_gap(width)
     rows = math.ceil(n / columns)
     cells = torch.full((rows * columns, height + gap, width + gap), torch.nan)
     cells[:n, :height, :width] = pictures
@@ -109,7 +111,8 @@ def mosaic(pictures: Float[Tensor, "n height width"], columns: int) -> Float[Ten
     return canvas.reshape(rows * (height + gap), columns * (width + gap))[:-gap, :-gap]
 
 
-def _gap(width: int) -> int:
+def column_gap(width: int) -> int:
+    """The gap between pictures of this width in a mosaic, in pixels."""
     return max(1, round(0.12 * width))
 
 

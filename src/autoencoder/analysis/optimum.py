@@ -36,33 +36,39 @@ class Optimum:
     test_mse: Float64[Tensor, " ranks"]
     centred_train_mse: Float64[Tensor, " ranks"]
     centred_test_mse: Float64[Tensor, " ranks"]
+    validation_mse: Float64[Tensor, " ranks"] | None = None
+    centred_validation_mse: Float64[Tensor, " ranks"] | None = None
+
+    def by_rank(self, split: str, *, centred: bool) -> Float64[Tensor, " ranks"]:
+        """The error on `split` at every rank: that of maps without a constant, or with one (`centred`)."""
+        found: Tensor = getattr(self, f"centred_{split}_mse" if centred else f"{split}_mse")
+        return found
 
 
 def fit(images: Images) -> Optimum:
-    """The optimum for the training images, and what it is worth on the test images."""
+    """The optimum for the training images, and what it is worth on the others."""
     mean, train_moment = moments(images.train)
-    test_mean, test_moment = moments(images.test)
-    axes = _axes(train_moment)
-    covariance = train_moment - torch.outer(mean, mean)
-    cross = torch.outer(test_mean, mean)
-    test_about_mean = test_moment - cross - cross.T + torch.outer(mean, mean)
-    centred = _axes(covariance)
-    return Optimum(
-        axes,
-        _mse_by_rank(train_moment, axes),
-        _mse_by_rank(test_moment, axes),
-        _mse_by_rank(covariance, centred),
-        _mse_by_rank(test_about_mean, centred),
-    )
+    axes, square = _axes(train_moment), torch.outer(mean, mean)
+    centred = _axes(train_moment - square)
+    errors = {"train_mse": _mse_by_rank(train_moment, axes)}
+    errors["centred_train_mse"] = _mse_by_rank(train_moment - square, centred)
+    for split in images.splits.keys() - {"train"}:
+        split_mean, moment = moments(images.splits[split])
+        cross = torch.outer(split_mean, mean)
+        errors[f"{split}_mse"] = _mse_by_rank(moment, axes)
+        errors[f"centred_{split}_mse"] = _mse_by_rank(moment - cross - cross.T + square, centred)
+    return Optimum(axes, **errors)
 
 
-def moments(images: UInt8[Tensor, "n *image"]) -> tuple[Float64[Tensor, " input"], Float64[Tensor, "input input"]]:
-    """E[x] and E[x xᵀ] of the scaled images."""
+def moments(
+    images: UInt8[Tensor, "n *image"], lowest: float = -1.0
+) -> tuple[Float64[Tensor, " input"], Float64[Tensor, "input input"]]:
+    """E[x] and E[x xᵀ] of the images, scaled from `lowest` to 1."""
     n, inputs = images.flatten(1).shape
     total = torch.zeros(inputs, dtype=torch.float64)
     moment = torch.zeros(inputs, inputs, dtype=torch.float64)
     for batch in images.split(BATCH):
-        x = scale(batch).double()
+        x = scale(batch, lowest).double()
         total += x.sum(0)
         moment.addmm_(x.T, x)
     return total / n, moment / n
@@ -96,12 +102,14 @@ def principal_cosines(a: Float[Tensor, "input code"], b: Float[Tensor, "input co
 
 def save_optimum(optimum: Optimum, path: Path = paths.OPTIMUM) -> None:
     """Write the tensors of `fit`."""
-    write_atomically(path, save({name: tensor.contiguous() for name, tensor in vars(optimum).items()}))
+    found = {name: tensor.contiguous() for name, tensor in vars(optimum).items() if tensor is not None}
+    write_atomically(path, save(found))
 
 
 def load_optimum(path: Path = paths.OPTIMUM) -> Optimum:
     """The optimum of `save_optimum`. Raises UserError if the file holds none."""
     found, _ = tensors.read(path, "dvc repro pca")
-    if set(found) != {field.name for field in fields(Optimum)}:
+    names = {field.name for field in fields(Optimum)}
+    if not {name for name in names if "validation" not in name} <= set(found) <= names:
         raise UserError(f"{path}: expected the tensors of an Optimum, found {', '.join(found)}; dvc repro -f pca")
     return Optimum(**found)

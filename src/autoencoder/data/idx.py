@@ -18,7 +18,7 @@ def unpack(content: bytes, size: int, address: str) -> bytes:
     except zlib.error as error:
         raise UserError(f"{address}: expected a gzip file, found {error}; fetch it again") from None
     if len(unpacked) != size or not gunzip.eof:
-        found = "more" if len(unpacked) > size else f"{len(unpacked):,} and no end"
+        found = "more" if len(unpacked) > size else f"{len(unpacked):,}{'' if gunzip.eof else ' and no end'}"
         raise UserError(f"{address}: expected {size:,} bytes unpacked, found {found}; fetch it again")
     return unpacked
 

@@ -1,9 +1,10 @@
 """The images of a data set: in memory, on disk without pickle, and on the scale on which networks see them."""
 
+import hashlib
 import math
 import mmap
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,12 +20,17 @@ from autoencoder.files import write_atomically
 
 @dataclass(frozen=True)
 class Images:
-    """Training and test images of one shape, with the class of each; labels are None where a set has no classes."""
+    """Training and test images of one shape, with the class of each; labels are None where a set has no classes.
+
+    `validation` are images that were held out of the training images, if any were.
+    """
 
     train: UInt8[Tensor, "n channels height width"]
     test: UInt8[Tensor, "m channels height width"]
     train_labels: UInt8[Tensor, " n"] | None = None
     test_labels: UInt8[Tensor, " m"] | None = None
+    validation: UInt8[Tensor, "v channels height width"] | None = None
+    validation_labels: UInt8[Tensor, " v"] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -32,22 +38,60 @@ class Images:
         channels, height, width = self.train.shape[1:]
         return channels, height, width
 
+    @property
+    def splits(self) -> dict[str, UInt8[Tensor, "_ channels height width"]]:
+        """The images by the name of their split, the test images first."""
+        held_out = {} if self.validation is None else {"validation": self.validation}
+        return {"test": self.test, "train": self.train, **held_out}
+
 
 # The name of each tensor in the file.
-NAMES = {"train": "train_images", "test": "test_images", "train_labels": "train_labels", "test_labels": "test_labels"}
+NAMES = {
+    field: f"{field}_images" if field in ("train", "test", "validation") else field for field in Images.__annotations__
+}
 
 
-def scale(images: UInt8[Tensor, "batch *image"]) -> Float[Tensor, "batch input"]:
-    """Pixels in 0…255 as float32 inputs in [-1, 1], one row per image.
+def scale(images: UInt8[Tensor, "batch *image"], lowest: float = -1.0) -> Float[Tensor, "batch input"]:
+    """Pixels in 0…255 as float32 inputs from `lowest`, black, to 1, white, one row per image.
 
-    The article's ToTensor and Normalize(0.5, 0.5), in one multiplication and one subtraction.
+    From -1 on, the article's ToTensor and Normalize(0.5, 0.5), in one multiplication and one addition.
     """
-    return images.flatten(1).float().mul_(2 / 255).sub_(1)
+    return images.flatten(1).float().mul_((1 - lowest) / 255).add_(lowest)
 
 
-def unscale(x: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
-    """Inputs or reconstructions as pixels in [0, 1]: 0.5 (x + 1), clamped."""
-    return (0.5 * (x + 1)).clamp(0, 1)
+def unscale(x: Float[Tensor, "*batch"], lowest: float = -1.0) -> Float[Tensor, "*batch"]:
+    """Inputs or reconstructions between `lowest` and 1 as pixels in [0, 1], clamped."""
+    return ((x - lowest) / (1 - lowest)).clamp(0, 1)
+
+
+def rescale(x: Float[Tensor, "*batch"], lowest: float) -> Float[Tensor, "*batch"]:
+    """Inputs or reconstructions between `lowest`, -1 or 0, and 1 as such between -1 and 1."""
+    return x if lowest == -1 else 2 * x - 1
+
+
+def hold_out(images: Images, fraction: float) -> Images:
+    """`images` with about this fraction of the training images held out for validation; none for 0.
+
+    An image is held out by its own content, so that images which are added later move no other. Raises UserError if
+    none is left, or none is held out.
+    """
+    if not fraction:
+        return images
+    digests = [hashlib.sha256(image.numpy().tobytes()).digest() for image in images.train]
+    held = torch.tensor([int.from_bytes(digest[:4], "big") < fraction * 2**32 for digest in digests])
+    if held.all() or not held.any():
+        raise UserError(
+            f"params.yaml: data.validation: expected a fraction that leaves images on both sides, found {fraction} of "
+            f"{len(held)} training images"
+        )
+    labels = images.train_labels
+    return replace(
+        images,
+        train=images.train[~held],
+        validation=images.train[held],
+        train_labels=None if labels is None else labels[~held],
+        validation_labels=None if labels is None else labels[held],
+    )
 
 
 def save_images(images: Images, path: Path = paths.IMAGES) -> None:
@@ -79,12 +123,15 @@ def load_images(path: Path = paths.IMAGES) -> Images:
 
 def _check(kinds: dict[str, tuple[str | int, ...]], path: Path) -> None:
     """Raise UserError unless the tensors of these types and shapes are the images of one data set."""
-    train, test = (kinds.get(NAMES[split], ()) for split in ("train", "test"))
+    splits = {split: kinds.get(NAMES[split], ()) for split in ("train", "test")}
+    if held_out := kinds.get(NAMES["validation"]):
+        splits["validation"] = held_out
+    shape = splits["train"][2:]
     if not (
         {kind[0] for kind in kinds.values()} == {"U8"}
         and kinds.keys() <= set(NAMES.values())
-        and all(len(kind) == len("tnchw") and all(kind[1:]) for kind in (train, test))
-        and train[2:] == test[2:]
+        and all(len(kind) == len("tnchw") and all(kind[1:]) and kind[2:] == shape for kind in splits.values())
+        and all(kinds.get(NAMES[f"{split}_labels"], kind[:2]) == kind[:2] for split, kind in splits.items())
     ):
         found = ", ".join(f"{name} {list(kind)}" for name, kind in kinds.items()) or "nothing"
         raise UserError(

@@ -43,22 +43,43 @@ class File(params.Section):
     """A gzipped IDX file, the shape of its array, and what identifies it."""
 
     name: Annotated[str, Field(pattern=r"^[^/\\]+$")]
-    shape: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
+    shape: list[params.PositiveInt]
     bytes: Annotated[int, Field(ge=1)]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
+class ImageFile(File):
+    """The shape of its array is [n, height, width]."""
+
+    shape: Annotated[list[params.PositiveInt], Field(min_length=3, max_length=3)]
+
+
+class LabelFile(File):
+    """The shape of its array is [n]."""
+
+    shape: Annotated[list[params.PositiveInt], Field(min_length=1, max_length=1)]
+
+
+class Files(params.Section):
+    """The files of a set; labels may be left out."""
+
+    train_images: ImageFile
+    train_labels: LabelFile | None = None
+    test_images: ImageFile
+    test_labels: LabelFile | None = None
+
+
 class Addresses(params.Section):
-    """Files that are fetched from the first of `addresses` that has them; labels may be left out."""
+    """Files that are fetched from the first of `addresses` that has them."""
 
     addresses: Annotated[list[str], Field(min_length=1)]
-    files: dict[Literal["train_images", "train_labels", "test_images", "test_labels"], File]
+    files: Files
 
 
 class Torchvision(params.Section):
     """A set of torchvision's in the format of MNIST, which knows the addresses and MD5 sums."""
 
-    torchvision: Literal["MNIST", "FashionMNIST", "KMNIST", "QMNIST"]
+    torchvision: Literal["MNIST", "FashionMNIST", "KMNIST"]
 
 
 class ScikitLearn(params.Section):
@@ -121,7 +142,8 @@ def read_source(name: str) -> Addresses | Torchvision | ScikitLearn:
 def _listed(source: Addresses) -> tuple[list[str], dict[str, Wanted]]:
     return source.addresses, {
         part: Wanted(file.name, tuple(file.shape), file.bytes, "sha256", file.sha256)
-        for part, file in source.files.items()
+        for part, file in source.files
+        if file
     }
 
 

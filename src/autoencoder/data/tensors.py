@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from autoencoder.errors import UserError
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def read(path: Path, remedy: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+
+def read(path: Path, remedy: str) -> "tuple[dict[str, Tensor], dict[str, str]]":
     """The tensors and the metadata of `path`. Raises UserError, which ends with `remedy`, if they cannot be read."""
     with opened(path, remedy, "pt") as file:
         return {name: file.get_tensor(name) for name in sorted(file.keys())}, file.metadata() or {}

@@ -37,15 +37,8 @@ class LinearAutoencoder(Autoencoder):
     (Baldi & Hornik 1989, "Neural networks and principal component analysis"; Eckart & Young 1936).
     """
 
+    encoder: Encoder
+    decoder: Decoder
+
     def __init__(self, input_dimensions: int, code_dimensions: int) -> None:
-        super().__init__()
-        self.encoder = Encoder(input_dimensions, code_dimensions)
-        self.decoder = Decoder(code_dimensions, input_dimensions)
-
-    def encode(self, x: Float[Tensor, "batch input"]) -> Float[Tensor, "batch code"]:
-        code: Tensor = self.encoder(x)
-        return code
-
-    def decode(self, code: Float[Tensor, "batch code"]) -> Float[Tensor, "batch input"]:
-        reconstruction: Tensor = self.decoder(code)
-        return reconstruction
+        super().__init__(Encoder(input_dimensions, code_dimensions), Decoder(code_dimensions, input_dimensions))

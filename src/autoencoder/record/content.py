@@ -19,20 +19,22 @@ from autoencoder.record import git
 from autoencoder.record.lock import Stage
 
 
-def supply_code(stages: Iterable[Stage], scratch: Path) -> None:
+def supply_code(stages: Iterable[Stage], scratch: Path) -> list[str]:
     """Copy the folders of code to `scratch`, unless it has them: with them modules come that no stage depends on.
 
     These cannot change a result, but must fit the recorded modules: they are taken from the workspace if all recorded
-    modules are there, else from the commit.
+    modules are there, else from the commit. Returns a note for each recorded module that the workspace holds otherwise.
     """
     recorded = {path: md5 for stage in stages for path, md5 in stage.deps.items() if path.endswith(".py")}
     if (scratch / paths.CODE[0]).exists():
-        return
-    if all(_is(Path(path), md5) for path, md5 in recorded.items()):
+        return []
+    edited = [path for path, md5 in recorded.items() if not _is(Path(path), md5)]
+    if edited:
+        copy_committed(paths.CODE, scratch)
+    else:
         for name in filter(Path.exists, map(Path, paths.CODE)):
             shutil.copytree(name, scratch / name, ignore=shutil.ignore_patterns("__pycache__"))
-    else:
-        copy_committed(paths.CODE, scratch)
+    return [_note(path) for path in edited if _is(scratch / path, recorded[path])]
 
 
 def copy_committed(names: Iterable[str], folder: Path) -> None:
@@ -64,20 +66,27 @@ def supply(files: dict[str, str], scratch: Path) -> list[str]:
             else:
                 write(scratch / path, recorded_content(path, md5))
             if Path(path).exists() and not _is(Path(path), md5):
-                notes.append(f"note: {path} is not what dvc.lock records; the recorded content is taken")
+                notes.append(_note(path))
     return notes
+
+
+def _note(path: str) -> str:
+    return f"note: {path} is not what dvc.lock records; the recorded content is taken"
 
 
 def _supply_folder(path: str, md5: str, scratch: Path) -> None:
     target = scratch / path
+    shutil.rmtree(target, ignore_errors=True)  # what is there may have more files
     if _is(Path(path), md5):
-        shutil.copytree(path, target, dirs_exist_ok=True)
+        shutil.copytree(path, target)
         return
     copy_committed([path], scratch)
-    if not _is(target, md5) and (listed := cached(md5)).exists():
+    listed = cached(md5)
+    if not _is(target, md5) and listed.exists() and f"{md5_of(listed)}.dir" == md5:
         shutil.rmtree(target, ignore_errors=True)
         for file in json.loads(listed.read_text()):
-            write(target / file["relpath"], cached(file["md5"]).read_bytes())
+            if (kept := cached(file["md5"])).exists():
+                write(target / file["relpath"], kept.read_bytes())
     if not _is(target, md5):
         raise _nowhere(path, md5)
 

@@ -20,9 +20,10 @@ def points(
     """The curves' points in rows of metrics/training.csv and metrics/steps.csv."""
     return [
         *(
-            Point(name, int(row["epoch"]), row[column], moment)
+            Point(name.replace("_", "/", 1), int(row["epoch"]), value, moment)
             for row in epochs
-            for name, column in (("train/mse", "train_mse"), ("test/mse", "test_mse"))
+            for name, value in row.items()
+            if name != "epoch" and value is not None
         ),
         *(Point("train/step_mse", int(row["step"]), row["mse"], moment) for row in steps),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 from autoencoder import article
 
 # The sections of params.yaml that make a trained state. The others can change without training again.
-SECTIONS = ("seed", "data", "model", "train", "runtime")
+SECTIONS = ("seed", "data", "model", "corruption", "constraint", "train", "runtime")
 
 SHORT = {"model.code_dimensions": "code", "train.learning_rate": "lr", "train.batch_size": "batch"}
 

@@ -13,6 +13,8 @@ from autoencoder.record import identity, lock
 from autoencoder.record.curves import Point, points
 from autoencoder.record.lock import Stage
 
+SHOWN = (str(paths.FIGURES), str(paths.FAMILY))  # outputs that a run shows as they are
+CURVES = ("mse", "nats")
 CHAMPION = "test/final_mse"  # decides where params.yaml, of an earlier version, names no figure
 
 
@@ -23,8 +25,8 @@ class State:
     `key` names the state, `code` the code that trained it. `params` define it, `knobs` are those of evaluation and
     drawing. `data_md5` and `model_md5` are DVC's hashes, `model_sha256` is that of the same file. `curves` are the
     training's course, `figures` its final numbers, of which `champion` is the one that decides; `files` are the
-    pictures, `documents` the texts of params.yaml and of dvc.lock (without `track`, which is still to be recorded).
-    `code_as_recorded` is whether the workspace holds the code that made all this.
+    pictures and the page, `documents` the texts of params.yaml and of dvc.lock (without `track`, which is still to be
+    recorded). `code_as_recorded` is whether the workspace holds the code that made all this.
     """
 
     key: str
@@ -72,7 +74,7 @@ def read() -> State:
         curves=points(read_csv(paths.TRAINING), read_csv(paths.STEPS)),
         figures=figures(),
         champion=given.get("track.champion", CHAMPION),
-        files=sorted(Path(path) for path in outs if paths.FIGURES in Path(path).parents),
+        files=sorted(file for path in outs if path.startswith(SHOWN) for file in _files(Path(path))),
         documents={
             str(paths.PARAMS): paths.PARAMS.read_text(encoding="utf-8"),
             str(paths.LOCK): lock.lock_without(others),
@@ -82,12 +84,16 @@ def read() -> State:
 
 
 def figures() -> dict[str, float]:
-    """The numbers of metrics/evaluation.json, its `mse` as `final_mse`: `mse` is the curve over the epochs."""
+    """The numbers of metrics/evaluation.json, its `mse` as `final_mse`: `mse` is a curve over the epochs."""
     return {
-        f"{group}/{'final_mse' if name == 'mse' else name}": float(value)
+        f"{group}/{f'final_{name}' if name in CURVES else name}": float(value)
         for group, values in read_json(paths.EVALUATION).items()
         for name, value in values.items()
     }
+
+
+def _files(output: Path) -> list[Path]:
+    return [file for file in output.rglob("*") if file.is_file()] if output.is_dir() else [output]
 
 
 def _check_params(recorded: dict[str, Any], given: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -65,7 +66,8 @@ def run(stages: dict[str, Stage], wanted: set[str], scratch: Path, say: Callable
     Inputs come from the stages before, else from `scratch`, the workspace, its commit or the DVC cache, wherever the
     recorded content is. Raises UserError if it is nowhere, or a stage fails.
     """
-    supply_code(stages.values(), scratch)
+    for note in supply_code([stages[name] for name in wanted], scratch):
+        say(note)
     _prepare(stages, scratch)
     made: set[str] = set()
     for name in in_order(stages):
@@ -75,6 +77,7 @@ def run(stages: dict[str, Stage], wanted: set[str], scratch: Path, say: Callable
         for note in supply({path: md5 for path, md5 in stage.deps.items() if path not in made}, scratch):
             say(note)
         made |= stage.outs.keys()
+        _write_params([stage], scratch)  # another stage may have been recorded with another value of the same param
         say(f"running {name} …")
         executed = _execute(name, stage, scratch)
         if not executed:
@@ -97,7 +100,7 @@ def params(stages: Iterable[Stage], text: str) -> dict[str, Any]:
     values = read_yaml(paths.PARAMS, text, remedy=f"git checkout {paths.PARAMS}")
     for stage in stages:
         for name, value in stage.params.items():
-            put(values, name, value)
+            put(values, name, deepcopy(value))  # a dotted name of another stage may be put into it
     return values
 
 
@@ -105,14 +108,17 @@ def _prepare(stages: dict[str, Stage], scratch: Path) -> None:
     """Write what is recorded as the pipeline and params of `scratch`, unless it has a pipeline already."""
     if not (scratch / paths.PARAMS).exists():
         (scratch / paths.PARAMS).write_bytes(git.committed(paths.PARAMS))
-    files = {paths.PARAMS: params(stages.values(), (scratch / paths.PARAMS).read_text(encoding="utf-8"))}
+    _write_params(stages.values(), scratch)
     if not (scratch / paths.PIPELINE).exists():
         described = {name: {"cmd": s.cmd, "deps": [*s.deps], "params": [*s.params]} for name, s in stages.items()}
-        files[paths.PIPELINE] = {"stages": described}
-    for path, content in files.items():
-        with (scratch / path).open("w") as file:
-            YAML(typ="safe", pure=True).dump(content, file)
+        YAML(typ="safe", pure=True).dump({"stages": described}, scratch / paths.PIPELINE)
     silence_journal(scratch)
+
+
+def _write_params(stages: Iterable[Stage], scratch: Path) -> None:
+    """Make params.yaml of `scratch` say what `stages` were recorded with."""
+    path = scratch / paths.PARAMS
+    YAML(typ="safe", pure=True).dump(params(stages, path.read_text()), path)
 
 
 def silence_journal(folder: Path) -> None:

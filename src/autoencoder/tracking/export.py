@@ -68,7 +68,7 @@ def export(folder: Path) -> None:
             return {"reconstruction": self.model.decode(code), "code": code}
 
     model, description = load_model()
-    x = scale(load_images().test[:EXAMPLES])
+    x = scale(load_images().test[:EXAMPLES], model.lowest)
     np.save(folder / EXAMPLE, x.numpy())
     program = torch.export.export(Program(model), (x,), dynamic_shapes=({0: torch.export.Dim("batch")},))
     torch.export.save(program, folder / PROGRAM)

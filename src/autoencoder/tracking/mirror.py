@@ -22,12 +22,25 @@ from autoencoder.tracking import artifacts, journal, model, points, registry, ru
 from autoencoder.tracking.client import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from autoencoder.tracking.store import Store
 
+SHOWN_AS = "reconstructions"  # the name of the picture in the image grid
 GRID = "images"  # the folder of artifacts that MLflow's image grid shows
-DRAWN = (
-    f"{paths.FIGURES}/",
-    f"{GRID}/{paths.RECONSTRUCTIONS.stem}+",
-)  # how names of files begin that only `track` logs
+DRAWN = (f"{paths.FIGURES}/", f"{GRID}/{SHOWN_AS}+")  # how names of files begin that only `track` logs
 GRID_PIXELS = 220  # of the small copy that the image grid shows: three runs fit side by side
+
+PHRASES = {  # what the description says of each figure, where there is one
+    "test/ratio_to_optimum": "{:.3f} times the best of its rank (PCA)",
+    "test/equivalent_rank": "as good as {:.1f} principal components",
+    "test/neighbour_error": "nearest neighbours of codes {:.1%} wrong",
+    "test/probe_error": "a linear classifier of codes {:.1%} wrong",
+    "test/final_nats": "-ELBO {:.1f} nats",
+    "test/importance_weighted_nats": "importance-weighted {:.1f} nats",
+    "test/active_units": "{:.0f} active units",
+    "test/mean_active": "{:.1f} numbers active",
+    "test/dead_units": "{:.0f} never active",
+    "test/squared_jacobian_norm": "squared norm of the Jacobian {:.2f}",
+    "test/denoising_mse": "{:.4f} on noisy images",
+    "test/ratio_to_denoising_optimum": "{:.3f} times that of the best linear filter",
+}
 
 
 @dataclass(frozen=True)
@@ -148,8 +161,7 @@ def description(state: State) -> str:
     """What a run's page shows first, in Markdown."""
     figures = state.figures
     lines = [f"Test MSE **{figures['test/final_mse']:.4f}**"]
-    if "test/ratio_to_optimum" in figures:
-        lines.append(f"{figures['test/ratio_to_optimum']:.3f} times the best of its rank (PCA)")
+    lines += [phrase.format(figures[name]) for name, phrase in PHRASES.items() if name in figures]
     if "pca/directions_captured" in figures:
         of = state.params["model.code_dimensions"]
         lines.append(f"{figures['pca/directions_captured']:.1f} of {of} principal directions captured")
@@ -223,12 +235,12 @@ def _grid(run: Run) -> artifacts.Contents:
     The grid reads name, step, time and an identifier from the file's name, as `MlflowClient.log_image` writes it. Here
     the identifier is the picture's MD5, and the time is the run's.
     """
-    if not paths.RECONSTRUCTIONS.exists():
+    if not paths.GRID.exists():
         return {}
-    identifier = uuid.UUID(md5(paths.RECONSTRUCTIONS))
-    name = f"{GRID}/{paths.RECONSTRUCTIONS.stem}+step+0+timestamp+{run.info.start_time}+{identifier}"
+    identifier = uuid.UUID(md5(paths.GRID))
+    name = f"{GRID}/{SHOWN_AS}+step+0+timestamp+{run.info.start_time}+{identifier}"
     large, small = io.BytesIO(), io.BytesIO()
-    with Image.open(paths.RECONSTRUCTIONS) as image:
+    with Image.open(paths.GRID) as image:
         image.save(large, "PNG")
         image.thumbnail((GRID_PIXELS, GRID_PIXELS))
         image.save(small, "WEBP")

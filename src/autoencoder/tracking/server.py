@@ -29,7 +29,7 @@ def uri() -> str:
         return given
     if any(wrong in str(root()) for wrong in ("?", "%", "\n")) or {"'", '"'} <= set(str(root())):
         raise UserError(
-            f"{str(root())!r}: expected a path without ?, %, line ends and both kinds of quotes, in which MLflow can keep "
+            f"{str(root())!r}: expected a path without ?, %, line ends and both kinds of quotes, where MLflow can keep "
             "its database; rename the folder, or set MLFLOW_TRACKING_URI"
         )
     return f"sqlite:///{root() / 'mlflow.db'}"

@@ -11,10 +11,15 @@ KEY = "autoencoder"
 TAG = f"mlflow.sharedViewState.{KEY}"
 BEST = "metrics.`test/final_mse`"
 COLUMNS = [
+    "params.`model.name`",
     "params.`model.code_dimensions`",
+    "params.`corruption.name`",
+    "params.`constraint.name`",
     "params.`train.learning_rate`",
     BEST,
     "metrics.`test/ratio_to_optimum`",
+    "metrics.`test/equivalent_rank`",
+    "metrics.`test/neighbour_error`",
     "metrics.`pca/directions_captured`",
 ]
 

@@ -1,4 +1,4 @@
-"""Gradient descent on the mean squared error of output against input. Nothing here prints, saves or tracks."""
+"""Gradient descent on an objective. Nothing here prints, saves or tracks."""
 
 import math
 import time
@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor, nn
 
 from autoencoder.data.images import Images, scale
 from autoencoder.errors import UserError
 from autoencoder.models.autoencoder import Autoencoder
 from autoencoder.params import Train
-from autoencoder.training.objective import mean_squared_error
-from autoencoder.training.optimizers import SGD, Optimizer
-from autoencoder.training.steps import learner
+from autoencoder.training.objective import Objective, mean_squared_error
+from autoencoder.training.optimizers import SGD, Adam, Optimizer
+from autoencoder.training.steps import MEAN_SQUARED_ERROR, derived_by_hand, learner
 
 # Images that are gathered at a time (a batch at least), and seconds after which a slow model's losses are looked at all
 # the same. The hot loop in between never waits for the device. Neither number changes a result.
@@ -35,11 +35,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Epoch:
-    """A row of metrics/training.csv: `train_mse` is the mean over the epoch's batches, each before its update."""
+    """A row of metrics/training.csv: those of `train` are means over the epoch's batches, each before its update.
+
+    `validation_mse` is known where there is such a split; `nats`, the bound on -log p(x), of variational autoencoders.
+    """
 
     epoch: int
     train_mse: float
     test_mse: float
+    validation_mse: float | None = None
+    train_nats: float | None = None
+    test_nats: float | None = None
+    validation_nats: float | None = None
 
 
 @dataclass(frozen=True)
@@ -60,23 +67,36 @@ def chunk_size(batch_size: int) -> int:
 def optimizer(model: nn.Module, settings: Train) -> Optimizer:
     """The optimizer that `settings` name, for all weights of `model`."""
     if settings.optimizer == "sgd":
-        return SGD(model.parameters(), settings.learning_rate, settings.momentum)
-    return torch.optim.Adam(model.parameters(), settings.learning_rate, fused=True)
+        return SGD(model.parameters(), settings.learning_rate, settings.momentum, settings.weight_decay)
+    return Adam(model.parameters(), settings.learning_rate, settings.weight_decay)
 
 
 class Training:
     """A model being trained on the training images, as `settings` ask; iterate over `run()` to make it go on.
 
-    Every random number is drawn on the CPU, from `seed`: the order of the images is the same on every device.
+    Every random number is drawn on the CPU, from `seed`: the order of the images is the same on every device. `losses`
+    has the figures `Objective.names` of every batch of the epoch.
     """
 
-    def __init__(self, model: Autoencoder, images: Images, settings: Train, *, seed: int, device: torch.device) -> None:
-        self.model, self.settings = model.to(device), settings
-        self.train_images, self.test_images = images.train.to(device), images.test.to(device)
+    def __init__(
+        self,
+        model: Autoencoder,
+        images: Images,
+        settings: Train,
+        objective: Objective = MEAN_SQUARED_ERROR,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.model, self.settings, self.objective, self.seed = model.to(device), settings, objective, seed
+        self.splits = {name: split.to(device) for name, split in images.splits.items()}
+        self.train_images = self.splits.pop("train")
         self.optimizer = optimizer(self.model, settings)
-        self.learn = learner(self.model, self.optimizer)
+        self.needs_noise = not derived_by_hand(self.model, self.optimizer, objective)
+        self.code_dimensions = self.model.encode(scale(self.train_images[:1], model.lowest)).shape[1]
         self.order = torch.Generator().manual_seed(seed).get_state()  # as of the start of the epoch
-        self.losses = torch.zeros(-(-len(self.train_images) // settings.batch_size), device=device)
+        batches = -(-len(self.train_images) // settings.batch_size)
+        self.losses = torch.zeros(batches, len(objective.names), device=device)
         self.batch = 0
         self.steps: list[Step] = []
         self.history: list[Epoch] = []
@@ -87,6 +107,9 @@ class Training:
         while len(self.history) < self.settings.epochs:
             generator.set_state(self.order)
             order = torch.randperm(len(self.train_images), generator=generator).to(self.train_images.device)
+            self.learn = learner(
+                self.model, self.optimizer, self.objective
+            )  # anew: a recorded step freezes its numbers
             finished = None
             while finished is None:
                 first = self.batch
@@ -107,13 +130,15 @@ class Training:
     def state(self) -> dict[str, Tensor]:
         """A copy of all that the rest of the training depends on. To be taken between two items of `run()`."""
         state = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        for index, buffers in self.optimizer.state_dict()["state"].items():
-            state |= {f"optimizer.{index}.{name}": tensor for name, tensor in buffers.items()}
+        state |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
         state |= {
             "order": self.order,
             "losses": self.losses[: self.batch],
             "steps": torch.tensor([astuple(step) for step in self.steps], dtype=torch.float64),
-            "history": torch.tensor([astuple(epoch) for epoch in self.history], dtype=torch.float64),
+            "history": torch.tensor(
+                [[math.nan if value is None else value for value in astuple(epoch)] for epoch in self.history],
+                dtype=torch.float64,
+            ),
         }
         return {name: tensor.detach().to("cpu", copy=True) for name, tensor in state.items()}
 
@@ -121,35 +146,38 @@ class Training:
         """Go on from `state()` of a training with the same arguments, as if it had never stopped."""
         prefix = "model."
         self.model.load_state_dict({name[len(prefix) :]: state[name] for name in state if name.startswith(prefix)})
-        buffers: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in state.items():
-            if name.startswith("optimizer."):
-                _, index, buffer = name.split(".")
-                buffers.setdefault(int(index), {})[buffer] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": buffers})
+        for name, tensor in self.optimizer.state().items():
+            tensor.copy_(state[f"optimizer.{name}"])
         self.order = state["order"]
         self.batch = len(state["losses"])
         self.losses[: self.batch] = state["losses"]
         self.steps = [Step(int(step), int(epoch), mse) for step, epoch, mse in state["steps"].tolist()]
-        self.history = [Epoch(int(epoch), *errors) for epoch, *errors in state["history"].tolist()]
+        self.history = [
+            Epoch(int(epoch), *[None if math.isnan(error) else error for error in errors])  # type: ignore[arg-type]
+            for epoch, *errors in state["history"].tolist()
+        ]
 
     def _learn_chunk(self, indices: Int64[Tensor, " n"]) -> None:
         """Take steps on these images, which are gathered and scaled all at once, until all are seen or time is up."""
-        losses = self._steps(scale(self.train_images.index_select(0, indices)))
+        losses = self._steps(scale(self.train_images.index_select(0, indices), self.model.lowest))
         self.losses[self.batch : self.batch + len(losses)] = losses
         self.batch += len(losses)
 
-    def _steps(self, chunk: Float[Tensor, "n input"]) -> Float[Tensor, " batches"]:
+    def _steps(self, chunk: Float[Tensor, "n input"]) -> Float[Tensor, "batches figures"]:
         deadline = time.monotonic() + CHUNK_SECONDS
-        losses = []
+        losses: list[Tensor] = []
         for x in chunk.split(self.settings.batch_size):
-            losses.append(self.learn(x))
+            losses.append(self.learn(x, *(self._draw(x, self.batches_seen + len(losses)) if self.needs_noise else ())))
             if time.monotonic() > deadline:
                 break
-        return torch.stack(losses)
+        return torch.stack(losses).reshape(len(losses), -1)
+
+    def _draw(self, x: Float[Tensor, "batch input"], step: int) -> list[Tensor]:
+        drawn = self.objective.draw(len(x), x.shape[1], self.code_dimensions, self.seed, step)
+        return [noise.to(x.device) for noise in drawn]
 
     def _look_at_losses(self, first: int) -> list[Step]:
-        losses = self.losses[first : self.batch].tolist()
+        losses = self.losses[first : self.batch, 0].tolist()
         epoch = len(self.history) + 1
         for batch, loss in enumerate(losses, first):
             self._check(loss, f"epoch {epoch}, batch {batch}")
@@ -160,14 +188,22 @@ class Training:
         return steps
 
     def _finish_epoch(self) -> Epoch:
-        sizes = torch.full(self.losses.shape, self.settings.batch_size, dtype=torch.float64)
+        sizes = torch.full((len(self.losses),), self.settings.batch_size, dtype=torch.float64)
         sizes[-1] = len(self.train_images) - self.settings.batch_size * (len(sizes) - 1)
-        train_mse = (self.losses.cpu().double() * sizes).sum().item() / len(self.train_images)
-        test_mse = mean_squared_error(self.model, self.test_images, TEST_BATCH)
-        self._check(test_mse, f"the test after epoch {len(self.history) + 1}, batch {self.batch - 1}")
-        self.history.append(Epoch(len(self.history) + 1, train_mse, test_mse))
+        figures = {}
+        for name, losses in zip(self.objective.names, self.losses.cpu().double().unbind(1), strict=True):
+            figures[f"train_{name}"] = (losses * sizes).sum().item() / len(self.train_images)
+            figures |= {f"{split}_{name}": self._measure(name, x) for split, x in self.splits.items()}
+        for name, figure in figures.items():
+            self._check(figure, f"{name} after epoch {len(self.history) + 1}, batch {self.batch - 1}")
+        self.history.append(Epoch(len(self.history) + 1, **figures))
         self.batch = 0
         return self.history[-1]
+
+    def _measure(self, name: str, images: UInt8[Tensor, "n *image"]) -> float:
+        if name == "nats":
+            return self.objective.nats(self.model, images)
+        return mean_squared_error(self.model, images, TEST_BATCH)
 
     def _check(self, loss: float, where: str) -> None:
         if not math.isfinite(loss):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from autoencoder.data.images import Images, load_images, save_images
+from autoencoder.data.images import Images
 from autoencoder.errors import UserError
 from autoencoder.models.saved import Description, describe, load_model, save_model
 
@@ -100,43 +100,10 @@ def test_a_safetensors_file_of_something_else_is_refused(
 def test_a_model_that_is_not_there_names_the_stage_that_makes_it(path: Path) -> None:
     with pytest.raises(UserError, match=r"file.safetensors: not found; dvc repro train"):
         load_model(path)
-    with pytest.raises(UserError, match=r"file.safetensors: not found; dvc repro download"):
-        load_images(path)
-
-
-def test_images_come_back_as_they_were(path: Path, digits: Images) -> None:
-    save_images(digits, path)
-    loaded = load_images(path)
-    assert loaded.keys() == digits.keys()
-    for name, tensor in digits.items():
-        assert torch.equal(loaded[name], tensor)
-
-
-@pytest.mark.parametrize(
-    "images",
-    [
-        {},
-        {"train_images": torch.zeros(2, 1, 4, 5, dtype=torch.uint8)},
-        {"train_images": torch.zeros(2, 1, 4, 5), "test_images": torch.zeros(2, 1, 4, 5)},
-        {"train_images": torch.zeros(2, 4, dtype=torch.uint8), "test_images": torch.zeros(2, 4, dtype=torch.uint8)},
-        {
-            "train_images": torch.zeros(2, 1, 4, 5, dtype=torch.uint8),
-            "test_images": torch.zeros(2, 1, 5, 5, dtype=torch.uint8),
-        },
-        {
-            "train_images": torch.zeros(2, 1, 4, 5, dtype=torch.uint8),
-            "test_images": torch.zeros(0, 1, 4, 5, dtype=torch.uint8),
-        },
-    ],
-)
-def test_images_of_another_kind_are_refused(path: Path, images: dict[str, torch.Tensor]) -> None:
-    save_file(images, path)
-    with pytest.raises(UserError, match=r"expected train_images .*, found .*; dvc repro -f download"):
-        load_images(path)
 
 
 def test_a_code_as_long_as_an_image_is_refused() -> None:
-    images = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
-    assert describe(images, name="linear", code_dimensions=63).input_dimensions == 64
+    images = Images(*torch.zeros(2, 2, 1, 8, 8, dtype=torch.uint8))
+    assert describe(images, {"name": "linear", "code_dimensions": 63}).input_dimensions == 64
     with pytest.raises(UserError, match=r"model.code_dimensions: expected fewer than the 64 pixels .*, found 64"):
-        describe(images, name="linear", code_dimensions=64)
+        describe(images, {"name": "linear", "code_dimensions": 64})

@@ -1,6 +1,6 @@
-"""Offer damaged IDX and gzip files to `datasets`: each gives its tensor or a UserError of one line, in little memory.
+"""Offer damaged IDX and gzip files to `data`: each gives its tensor or a UserError of one line, in little memory.
 
-`python tests/fuzz_datasets.py` offers 10,000, the same ones every time, and prints what came of them. They are looked
+`python tests/fuzz_sources.py` offers 10,000, the same ones every time, and prints what came of them. They are looked
 at without their checksums, which would refuse them all before they are unpacked.
 """
 
@@ -15,15 +15,13 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent / "src")]
 
 from autoencoder.data import sources  # noqa: E402 (the path comes first)
-from autoencoder.data.idx import (
-    read_idx,
-    unpack,
-)
+from autoencoder.data.idx import read_idx, unpack  # noqa: E402
 from autoencoder.errors import UserError  # noqa: E402
 
 FILES = 10_000
-LARGE = 25  # of them are as large as MNIST's
+LARGE = 25  # of them are as large as the training images of MNIST
 LIMIT = 300 << 20  # bytes of memory above the start
+MNIST = (60_000, 28, 28)
 SHAPES = ((5, 4, 3), (40,))
 BLOCK = 1 << 20
 
@@ -35,7 +33,7 @@ def main() -> None:
     valid = 0
     with tempfile.TemporaryDirectory() as folder:
         for number in range(FILES):
-            shape = sources.SHAPES["train_images"] if number % (FILES // LARGE) == 0 else choose.choice(SHAPES)
+            shape = MNIST if number % (FILES // LARGE) == 0 else choose.choice(SHAPES)
             (Path(folder) / "file").write_bytes(mutate(damaged(shape, choose), choose))
             valid += accepted(folder, shape)
     grown = peak() - start

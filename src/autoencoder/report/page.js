@@ -1,0 +1,618 @@
+// The script of the page: it decodes the data below the text, computes what the network computes, and draws it.
+// It keeps nothing, asks for nothing, and reads from top to bottom: numbers, network, pictures, then one part per section.
+"use strict";
+
+const page = JSON.parse(document.getElementById("data")?.textContent ?? "null");
+
+// ---------------------------------------------------------------------------------------------------- numbers
+
+// A tensor of the data as an array of numbers, row after row.
+function numbers({ type, base64 }) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  if (type === "uint8") return bytes;
+  if (type === "float32") return new Float32Array(bytes.buffer);
+  return Float32Array.from(new Uint16Array(bytes.buffer), half);
+}
+
+// A float16 as a number: one bit of sign, five of exponent, ten of fraction.
+function half(bits) {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = (bits & 1023) / 1024;
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction) : 2 ** -14 * fraction);
+}
+
+// ---------------------------------------------------------------------------------------------------- network
+
+// A matrix, stored row after row, times the vector x, plus a bias where there is one.
+function linear(x, { weight, bias }) {
+  const result = new Float32Array(weight.length / x.length);
+  if (bias) result.set(bias);
+  let place = 0;
+  for (let row = 0; row < result.length; row++) {
+    for (const value of x) {
+      result[row] += weight[place++] * value;
+    }
+  }
+  return result;
+}
+
+// A convolution, 3 × 3 with stride 2, from large pictures to small ones, or transposed, "up", from small to large ones.
+// Each weight links one small picture with one large picture: their pixels (i, j) and (2i + u - 1, 2j + v - 1).
+function convolution(x, { weight, bias, large: [height, width], small: [rows, columns], up }) {
+  const count = up ? x.length / (rows * columns) : bias.length; // of small pictures
+  const size = up ? height * width : rows * columns;
+  const result = Float32Array.from({ length: size * bias.length }, (_, place) => bias[Math.floor(place / size)]);
+  weight.forEach((value, place) => {
+    const [u, v, pair] = [Math.floor(place / 3) % 3, place % 3, Math.floor(place / 9)];
+    const ofLarge = (pair % (weight.length / 9 / count)) * height * width;
+    const ofSmall = Math.floor(pair / (weight.length / 9 / count)) * rows * columns;
+    for (let i = 0; i < rows; i++) {
+      const row = 2 * i + u - 1;
+      if (row < 0 || row >= height) continue;
+      for (let j = 0; j < columns; j++) {
+        const column = 2 * j + v - 1;
+        if (column < 0 || column >= width) continue;
+        const [far, near] = [ofLarge + row * width + column, ofSmall + i * columns + j];
+        if (up) result[far] += value * x[near];
+        else result[near] += value * x[far];
+      }
+    }
+  });
+  return result;
+}
+
+// x times the probability that a normal number is less than x (Abramowitz & Stegun 1964, 7.1.26).
+function gelu(x) {
+  const t = 1 / (1 + (0.3275911 * Math.abs(x)) / Math.SQRT2);
+  const sum = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592, 0].reduce((all, next) => all * t + next);
+  const tail = sum * Math.exp((-x * x) / 2);
+  return (x / 2) * (x < 0 ? tail : 2 - tail);
+}
+
+// The numbers of x that are at least as large as the one in place `count`, and zeros for the others.
+function largest(x, { count }) {
+  const least = Array.from(x).sort((a, b) => b - a)[count - 1];
+  return x.map((value) => (value >= least ? value : 0));
+}
+
+// What each kind of layer does to x.
+const each = (change) => (x) => x.map(change);
+const layers = {
+  linear,
+  convolution,
+  largest,
+  relu: each((value) => Math.max(0, value)),
+  tanh: each(Math.tanh),
+  sigmoid: each((value) => 1 / (1 + Math.exp(-value))),
+  gelu: each(gelu),
+  first: (x, { count }) => x.slice(0, count),
+};
+
+// The code of the scaled picture x.
+function encode(x) {
+  for (const layer of page.encoder) {
+    x = layers[layer.kind](x, layer);
+  }
+  return x;
+}
+
+// The reconstruction that a code stands for.
+function decode(code) {
+  for (const layer of page.decoder) {
+    code = layers[layer.kind](code, layer);
+  }
+  return code;
+}
+
+// The mean, over the pixels, of the squared difference of two pictures, whose pixels are counted from -1 to 1.
+function error(a, b) {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i] - b[i]) ** 2;
+  return (sum / a.length) * (2 / (page.range[1] - page.range[0])) ** 2;
+}
+
+// (1 - t) a + t b: the point at the share t of the way from a to b.
+function between(a, b, t) {
+  return a.map((value, i) => (1 - t) * value + t * b[i]);
+}
+
+// ---------------------------------------------------------------------------------------------------- pictures
+
+function $(id) {
+  return document.getElementById(id);
+}
+
+// Pixels in 0…255 as a picture that the network takes, on its own scale.
+function scaled(pixels) {
+  const [low, high] = page.range;
+  return Float32Array.from(pixels, (pixel) => low + ((high - low) * pixel) / 255);
+}
+
+// Fill a canvas with one small picture; `shade` writes red, green, blue and opacity of the pixel at a place.
+function fill(canvas, shade) {
+  const { height, width } = page.image;
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(width, height);
+  for (let place = 0; place < width * height; place++) shade(image.data, 4 * place, place);
+  context.putImageData(image, 0, 0);
+}
+
+// Draw a picture of the network's scale, grey or in colour.
+function paint(canvas, x) {
+  const [low, high] = page.range;
+  const step = page.image.channels === 3 ? page.image.height * page.image.width : 0; // from red to green to blue
+  fill(canvas, (data, at, place) => {
+    for (let colour = 0; colour < 3; colour++) {
+      data[at + colour] = (255 * (x[place + colour * step] - low)) / (high - low);
+    }
+    data[at + 3] = 255;
+  });
+}
+
+// Draw what is added to a picture: orange where it is brighter, blue where it is darker, nothing at zero.
+function paintSigned(canvas, values) {
+  const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
+  const [orange, blue] = [[208, 84, 26], [70, 102, 140]];
+  fill(canvas, (data, at, place) => {
+    data.set(values[place] > 0 ? orange : blue, at);
+    data[at + 3] = (255 * Math.abs(values[place])) / largest;
+  });
+}
+
+// Draw a code as bars below each other, to the right if positive, in the coordinates -1…1 and 0…length.
+function paintBars(svg, code) {
+  const largest = Math.max(...page.limits, ...code.map(Math.abs));
+  const bar = (value, i) => `M0 ${i + 0.1}h${value / largest}v.8H0z`;
+  const bars = (sign) => Array.from(code, (value, i) => (Math.sign(value) === sign ? bar(value, i) : "")).join("");
+  svg.setAttribute("viewBox", `-1.02 0 2.04 ${code.length}`);
+  svg.querySelector(".positive").setAttribute("d", bars(1));
+  svg.querySelector(".negative").setAttribute("d", bars(-1));
+  svg.setAttribute("aria-label", `The code: ${Array.from(code, (value) => value.toFixed(1)).join(", ")}`);
+}
+
+// Put the marker of a chart at x: a line, or with a y a cross.
+function mark(name, x, y) {
+  const frame = page.frames[name];
+  const place = ([low, high, from, to], value) => from + ((value - low) / (high - low)) * (to - from);
+  const across = place(frame.x, Math.max(frame.x[0], Math.min(frame.x[1], x)));
+  const path = y === undefined ? `M${across} ${frame.y[2]}V${frame.y[3]}` : `M${across - 9} ${place(frame.y, y)}h18m-9-9v18`;
+  document.querySelector(`#chart-${name} .marker`).setAttribute("d", path);
+}
+
+function short(value) {
+  return value.toFixed(4);
+}
+
+function name(place) {
+  const { label, number } = page.test;
+  return `Test picture ${number[place]}${label ? `, class ${label[place]}` : ""}`;
+}
+
+// The test picture at a place among those of the page, scaled.
+function picture(place) {
+  const { height, width, channels } = page.image;
+  const size = height * width * channels;
+  return scaled(page.test.images.subarray(place * size, (place + 1) * size));
+}
+
+function options(select, first) {
+  page.test.number.forEach((_, place) => select.append(new Option(name(place), place, place === first, place === first)));
+}
+
+// ---------------------------------------------------------------------------------------------------- your picture
+
+// What the reader has chosen or drawn: `x`, its code, its reconstruction and its name. Every part follows it.
+const yours = { x: null, code: null, output: null, name: "" };
+const followers = [];
+
+function take(x, called) {
+  const code = encode(x);
+  Object.assign(yours, { x, code, output: decode(code), name: called });
+  for (const follow of followers) follow();
+}
+
+function start() {
+  for (const layer of [...page.encoder, ...page.decoder]) {
+    for (const kind of ["weight", "bias"]) if (layer[kind]) layer[kind] = numbers(layer[kind]);
+  }
+  page.test.images = numbers(page.test.images);
+  for (const element of document.querySelectorAll(".live")) element.hidden = false;
+  for (const element of document.querySelectorAll(".still")) element.hidden = true;
+  followLinks();
+  tryIt();
+  howItLearned();
+  setTimeout(whatComesBack); // after the first frame: it takes the longest
+  theCode();
+  isItPca();
+  if (page.map) betweenPictures();
+  take(picture(0), name(0));
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((details) => (details.open = true)));
+}
+
+// A page inside a frame has no address of its own, where "#try" could lead.
+function followLinks() {
+  for (const link of document.querySelectorAll('a[href^="#"]')) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      show(link.getAttribute("href").slice(1));
+    });
+  }
+}
+
+// Scroll to a section, and let the keyboard go on from its heading.
+function show(id) {
+  const heading = $(`${id}-title`);
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
+  $(id).scrollIntoView();
+}
+
+// ---------------------------------------------------------------------------------------------------- try it
+
+function tryIt() {
+  const choose = $("choose");
+  let original = null; // what the buttons change, to be brought back
+
+  function pick(place) {
+    choose.value = place;
+    clearPad();
+    original = { x: picture(place), name: name(place) };
+    take(original.x, original.name);
+  }
+
+  options(choose, 0);
+  original = { x: picture(0), name: name(0) };
+  choose.addEventListener("change", () => pick(Number(choose.value)));
+  $("another").addEventListener("click", () => pick((Number(choose.value || -1) + 1) % page.test.number.length));
+  $("noise").addEventListener("click", () => take(noisy(yours.x), "With noise"));
+  $("erase").addEventListener("click", () => take(erased(yours.x), "With a part erased"));
+  $("undo").addEventListener("click", () => take(original.x, original.name));
+  document.addEventListener("pick", (event) => pick(event.detail));
+  const clearPad = $("pad") ? drawing((x) => {
+    choose.selectedIndex = -1;
+    original = { x, name: "Your drawing" };
+    take(x, original.name);
+  }) : () => {};
+  followers.push(showTry);
+}
+
+function showTry() {
+  paint($("input"), yours.x);
+  paint($("output"), yours.output);
+  paintBars($("bars"), yours.code);
+  const mse = error(yours.x, yours.output);
+  const beyond = page.percentiles.findIndex((value) => value > mse);
+  const share = beyond < 0 ? "larger than that of any" : `larger than that of ${Math.max(0, beyond - 1)} in 100`;
+  $("input").setAttribute("aria-label", yours.name);
+  $("output").setAttribute("aria-label", `The reconstruction, with an error of ${short(mse)}`);
+  $("input-name").textContent = yours.name;
+  $("output-name").textContent = `Error ${short(mse)}`;
+  $("verdict").textContent = `The error of your picture is ${short(mse)}, ${share} test pictures.`;
+  mark("histogram", mse);
+}
+
+// The picture with normal noise, a fifth of the scale strong. It is not cut at black and white, though it is drawn so.
+function noisy(x) {
+  const [low, high] = page.range;
+  const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+  return x.map((value) => value + ((high - low) / 5) * normal());
+}
+
+// The picture with a rectangle of half its height and width as dark as can be.
+function erased(x) {
+  const { height, width } = page.image;
+  const top = Math.floor((Math.random() * height) / 2);
+  const left = Math.floor((Math.random() * width) / 2);
+  return x.map((value, i) => {
+    const row = Math.floor(i / width) % height;
+    const column = i % width;
+    const inside = row >= top && row < top + height / 2 && column >= left && column < left + width / 2;
+    return inside ? page.range[0] : value;
+  });
+}
+
+// Let the reader draw on the pad; `drawn` gets every state of the drawing as a picture. Returns what clears the pad.
+function drawing(drawn) {
+  const pad = $("pad");
+  const context = pad.getContext("2d", { willReadFrequently: true });
+  const clear = () => context.clearRect(0, 0, pad.width, pad.height);
+  let last = null; // where the pen was
+  let fresh = true; // whether the next stroke begins a new drawing
+
+  function at(event) {
+    const box = pad.getBoundingClientRect();
+    return [((event.clientX - box.left) / box.width) * pad.width, ((event.clientY - box.top) / box.height) * pad.height];
+  }
+
+  function stroke(event) {
+    const point = at(event);
+    Object.assign(context, { lineWidth: pad.width / 12, lineCap: "round", strokeStyle: "white" });
+    context.beginPath();
+    context.moveTo(...(last ?? point));
+    context.lineTo(...point);
+    context.stroke();
+    last = point;
+  }
+
+  pad.addEventListener("pointerdown", (event) => {
+    if (fresh) clear();
+    fresh = false;
+    pad.setPointerCapture(event.pointerId);
+    stroke(event);
+    drawn(prepared(context.getImageData(0, 0, pad.width, pad.height)));
+  });
+  pad.addEventListener("pointermove", (event) => {
+    if (!last) return;
+    for (const point of event.getCoalescedEvents?.() ?? [event]) stroke(point);
+    stroke(event);
+    drawn(prepared(context.getImageData(0, 0, pad.width, pad.height)));
+  });
+  for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => (last = null));
+  return () => {
+    clear();
+    fresh = true;
+  };
+}
+
+// A drawing as the pictures of the data set are: its longer side as long as theirs, its centre of mass where theirs is.
+// Each pixel of the pad is a grain of ink. It falls between four pixels of the picture, and most of it on the nearest.
+function prepared({ data, width, height }) {
+  const ink = (x, y) => data[4 * (y * width + x) + 3] / 255;
+  let [left, right, top, bottom, mass, massX, massY] = [width, 0, height, 0, 0, 0, 0];
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (!ink(x, y)) continue;
+      [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x + 1), Math.min(top, y), Math.max(bottom, y + 1)];
+      mass += ink(x, y);
+      massX += ink(x, y) * x;
+      massY += ink(x, y) * y;
+    }
+  }
+  const side = Math.max(right - left, bottom - top, width / 4); // a dot stays a dot
+  const shrink = page.strokes.size / side;
+  const [centreX, centreY] = page.strokes.centre;
+  const pixels = new Float32Array(page.image.width * page.image.height);
+  for (let y = top; y < bottom; y++) {
+    const row = (y - massY / mass) * shrink + centreY - 0.5;
+    for (let x = left; x < right; x++) {
+      if (ink(x, y)) drop(pixels, (x - massX / mass) * shrink + centreX - 0.5, row, ink(x, y) * shrink ** 2);
+    }
+  }
+  return scaled(pixels.map((value) => 255 * Math.min(1, value)));
+}
+
+// Let an amount of ink fall on a place between four pixels.
+function drop(pixels, x, y, amount) {
+  for (const row of [Math.floor(y), Math.floor(y) + 1]) {
+    for (const column of [Math.floor(x), Math.floor(x) + 1]) {
+      const inside = row >= 0 && row < page.image.height && column >= 0 && column < page.image.width;
+      const share = (1 - Math.abs(x - column)) * (1 - Math.abs(y - row));
+      if (inside) pixels[row * page.image.width + column] += amount * share;
+    }
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------- how it learned
+
+function howItLearned() {
+  const slider = $("epoch");
+  function read() {
+    const [epoch, train, test] = page.history[slider.value];
+    const printed = page.published[slider.value];
+    slider.setAttribute("aria-valuetext", `epoch ${epoch}`);
+    $("epoch-values").textContent =
+      `${epoch}: test ${short(test)}, training ${short(train)}` + (printed ? `, published ${printed.toFixed(2)}` : "");
+    mark("learning", epoch);
+  }
+  slider.addEventListener("input", read);
+  read();
+}
+
+// ---------------------------------------------------------------------------------------------------- what comes back
+
+function whatComesBack() {
+  const pictures = page.test.number.map((_, place) => {
+    const x = picture(place);
+    const output = decode(encode(x));
+    const mse = error(x, output);
+    const item = document.createElement("li");
+    const button = document.createElement("button");
+    const canvases = [x, output].map((values) => {
+      const canvas = document.createElement("canvas");
+      paint(canvas, values);
+      return canvas;
+    });
+    const text = document.createElement("span");
+    text.textContent = mse.toFixed(3);
+    button.type = "button";
+    button.setAttribute("aria-label", `${name(place)}, error ${mse.toFixed(3)}: try it`);
+    button.append(...canvases, text);
+    button.addEventListener("click", () => {
+      document.dispatchEvent(new CustomEvent("pick", { detail: place }));
+      show("try");
+    });
+    item.append(button);
+    return { place, easy: mse, hard: -mse, label: page.test.label?.[place] ?? 0, item };
+  });
+  const sort = $("sort");
+  const arrange = () => {
+    pictures.sort((a, b) => a[sort.value] - b[sort.value] || a.place - b.place);
+    $("gallery").append(...pictures.map(({ item }) => item));
+  };
+  sort.addEventListener("change", arrange);
+  arrange();
+}
+
+// ---------------------------------------------------------------------------------------------------- the code
+
+function theCode() {
+  const principal = page.principal && { ...page.principal, to: numbers(page.principal.to), back: numbers(page.principal.back) };
+  const asWritten = $("principal");
+  let sliders = [];
+  let code = null;
+
+  const ordered = () => Boolean(asWritten?.checked);
+  // The numbers that the sliders show for a code, and what is added to the code for one more of number i.
+  const coordinates = (z) => (ordered() ? linear(z, { weight: principal.to }) : z);
+  const count = page.sliders;
+  const direction = (i) => Float32Array.from(page.limits, (_, j) => (ordered() ? principal.back[j * count + i] : Number(i === j)));
+
+  function draw() {
+    paint($("decoded"), decode(code));
+    const same = error(code, yours.code) < 1e-9;
+    $("code-note").textContent = same ? `${yours.name}, as its code has it` : `${yours.name}, with a code that you changed`;
+  }
+
+  function move(i, value) {
+    const change = value - coordinates(code)[i];
+    const along = direction(i);
+    code = code.map((number, j) => number + change * along[j]);
+    draw();
+  }
+
+  function build() {
+    const limits = ordered() ? principal.limits : page.limits;
+    const none = decode(page.limits.map(() => 0));
+    sliders = Array.from({ length: count }, (_, i) => {
+      const label = document.createElement("label");
+      const canvas = document.createElement("canvas");
+      const slider = Object.assign(document.createElement("input"), { type: "range", min: -limits[i], max: limits[i], step: limits[i] / 100 });
+      const text = document.createElement("span");
+      text.textContent = i + 1;
+      const along = direction(i);
+      const added = decode(along.map((value) => value * limits[i]));
+      paintSigned(canvas, added.map((value, place) => value - none[place]));
+      slider.addEventListener("input", () => move(i, Number(slider.value)));
+      label.append(text, canvas, slider);
+      return { label, slider };
+    });
+    $("sliders").replaceChildren(...sliders.map(({ label }) => label));
+  }
+
+  function set(z) {
+    code = Float32Array.from(z);
+    const shown = coordinates(code);
+    sliders.forEach(({ slider }, i) => (slider.value = shown[i]));
+    draw();
+  }
+
+  asWritten?.addEventListener("change", () => {
+    build();
+    set(code);
+  });
+  $("recode").addEventListener("click", () => set(yours.code));
+  $("zero").addEventListener("click", () => set(page.limits.map(() => 0)));
+  build();
+  followers.push(() => set(yours.code));
+}
+
+// ---------------------------------------------------------------------------------------------------- is it PCA?
+
+function isItPca() {
+  const axes = numbers(page.pca.axes);
+  const rank = $("rank");
+
+  function draw() {
+    const size = yours.x.length;
+    const kept = Number(rank.value);
+    const [low, high] = page.range; // the axes are those of pictures from -1 to 1
+    const x = yours.x.map((value) => (2 * (value - low)) / (high - low) - 1);
+    const sum = new Float32Array(size);
+    for (let k = 0; k < kept; k++) {
+      const axis = axes.subarray(k * size, (k + 1) * size);
+      const [amount] = linear(x, { weight: axis });
+      for (let i = 0; i < size; i++) sum[i] += amount * axis[i];
+    }
+    const result = sum.map((value) => low + ((high - low) * (value + 1)) / 2);
+    paint($("pca-output"), result);
+    $("pca-error").textContent = `Error ${short(error(yours.x, result))}`;
+    $("rank-value").textContent = `${kept}: error ${short(page.pca.mse[kept])} on the test pictures`;
+    mark("rank", kept);
+  }
+
+  rank.addEventListener("input", draw);
+  followers.push(() => {
+    paint($("pca-input"), yours.x);
+    paint($("run-output"), yours.output);
+    $("run-error").textContent = `Error ${short(error(yours.x, yours.output))}`;
+    draw();
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- between pictures
+
+function betweenPictures() {
+  const points = numbers(page.map.points);
+  const axes = numbers(page.map.axes);
+  const chart = $("chart-map");
+  const frame = page.frames.map;
+  const [across, up] = [$("map-x"), $("map-y")];
+  let target = null;
+
+  function walk() {
+    const t = Number($("step").value) / 100;
+    paint($("walk"), decode(between(yours.code, encode(target), t)));
+    $("walk-note").textContent = `${Math.round(100 * t)} per cent of the way`;
+  }
+
+  function aim() {
+    target = picture(Number($("target").value));
+    paint($("walk-to"), decode(encode(target)));
+    $("walk-name").textContent = name(Number($("target").value));
+    walk();
+  }
+
+  // Decode the point (x, y) of the map.
+  function visit(x, y) {
+    const code = Float32Array.from(page.map.centre, (value, i) => value + x * axes[i] + y * axes[page.map.centre.length + i]);
+    paint($("place"), decode(code));
+    mark("map", x, y);
+    const near = nearest(x, y);
+    const label = page.map.label ? ` The nearest test picture is of class ${page.map.label[near]}.` : "";
+    $("place-note").textContent = `Point ${x.toFixed(1)}, ${y.toFixed(1)}.${label}`;
+  }
+
+  function nearest(x, y) {
+    let [best, least] = [0, Infinity];
+    for (let i = 0; i < points.length / 2; i++) {
+      const distance = (points[2 * i] - x) ** 2 + (points[2 * i + 1] - y) ** 2;
+      if (distance < least) [best, least] = [i, distance];
+    }
+    return best;
+  }
+
+  function point(event) {
+    const spot = new DOMPoint(event.clientX, event.clientY).matrixTransform(chart.getScreenCTM().inverse());
+    const value = ([low, high, from, to], place) => Math.max(low, Math.min(high, low + ((place - from) / (to - from)) * (high - low)));
+    const [x, y] = [value(frame.x, spot.x), value(frame.y, spot.y)];
+    [across.value, up.value] = [(100 * x) / frame.x[1], (100 * y) / frame.y[1]];
+    visit(x, y);
+  }
+
+  chart.addEventListener("pointerdown", point);
+  chart.addEventListener("pointermove", (event) => event.buttons && point(event));
+  for (const slider of [across, up]) {
+    slider.addEventListener("input", () => visit((across.value / 100) * frame.x[1], (up.value / 100) * frame.y[1]));
+  }
+  $("highlight")?.addEventListener("change", ({ target: { value } }) => {
+    const place = ([low, high, from, to], number) => from + ((number - low) / (high - low)) * (to - from);
+    const dots = page.map.label.map((label, i) =>
+      String(label) === value ? `M${place(frame.x, points[2 * i])} ${place(frame.y, points[2 * i + 1])}h0` : "");
+    chart.querySelector(".chosen").setAttribute("d", dots.join("") || "M0 0");
+  });
+  options($("target"), 1);
+  $("target").addEventListener("change", aim);
+  $("step").addEventListener("input", walk);
+  visit(0, 0);
+  followers.push(() => {
+    paint($("walk-from"), yours.output);
+    aim();
+  });
+}
+
+if (page) start();
