@@ -100,8 +100,8 @@ def remove(pattern: str) -> None:
 
 LOSSES: dict[str, tuple[str, Callable[[Store, str], object]]] = {
     "all artifacts": ("files", lambda *_: shutil.rmtree("mlruns")),
-    "a figure": ("files", lambda *_: remove("*/artifacts/figures/reconstructions.png")),
-    "the end of a figure": ("files", lambda *_: truncate("*/artifacts/figures/reconstructions.png")),
+    "a figure": ("files", lambda *_: remove("*/artifacts/figures/grid.png")),
+    "the end of a figure": ("files", lambda *_: truncate("*/artifacts/figures/grid.png")),
     "dvc.lock": ("files", lambda *_: remove("*/artifacts/dvc.lock")),
     "a picture of the grid": ("files", lambda *_: remove("*/artifacts/images/*.webp")),
     "a model's program": ("model", lambda *_: remove("models/*/artifacts/data/model.pt2")),

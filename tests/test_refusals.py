@@ -23,8 +23,17 @@ from autoencoder.training.loop import Training
 
 def test_training_stops_at_an_infinite_loss(digits: Images) -> None:
     """The weights are finite, and the squares of what they reconstruct are not."""
-    settings = Train(epochs=1, batch_size=32, optimizer="sgd", learning_rate=0.1, momentum=0.0, log_every=1)
-    model = describe(digits, name="linear", code_dimensions=8).build(0)
+    settings = Train(
+        loss="mse",
+        epochs=1,
+        batch_size=32,
+        optimizer="sgd",
+        learning_rate=0.1,
+        momentum=0.0,
+        weight_decay=0.0,
+        log_every=1,
+    )
+    model = describe(digits, {"name": "linear", "code_dimensions": 8}).build(0)
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(1e15)
