@@ -73,6 +73,7 @@ def test_a_run_of_train_alone_ends_with_its_curves(folder: Path) -> None:
 def test_the_environment_of_mlflow_is_enough(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has what requirements.lock names and not this project, which the stages find beside them."""
     monkeypatch.setenv("MLFLOW_ENV_ROOT", str(tmp_path))
+    monkeypatch.chdir(folder)  # a new store keeps the artifacts of its first experiment below the current folder
     before = runs(folder)
     run("mlflow", "run", ".", "--env-manager", "uv", "-P", "seed=8", cwd=folder)
     (new,) = (found for run_id, found in runs(folder).items() if run_id not in before)
