@@ -44,4 +44,4 @@ def test_a_stranger_adds_a_model_a_corruption_and_a_constraint(own_clone: Path) 
     assert "denoising_mse" in figures["test"]
     assert "denoising_optimum_mse" not in figures["test"], "nobody has derived it"
     assert (own_clone / "figures" / "family" / "denoising.png").exists()
-    assert "funnel" in run("autoencoder", "which-run", cwd=own_clone).stdout
+    assert "funnel" in run("env", f"PYTHONPATH={own_clone / 'src'}", "autoencoder", "which-run", cwd=own_clone).stdout
