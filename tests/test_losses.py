@@ -231,7 +231,7 @@ def run_start(run_id: str) -> int:
 @pytest.mark.usefixtures("workspace")
 def test_a_workspace_that_was_moved_finds_its_artifacts(tmp_path: Path) -> None:
     """Also with a name that an address has to encode. A copy is a workspace of its own."""
-    moved = Path(shutil.copytree("before", tmp_path / "50% да"))
+    moved = Path(shutil.copytree("before", tmp_path / "перенесено"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(moved)
         database.check()

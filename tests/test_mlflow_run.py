@@ -20,7 +20,7 @@ pytestmark = [  # MLflow's own
 def folder(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with an empty store."""
     copy = tmp_path_factory.mktemp("mlflow") / "clone"
-    shutil.copytree(clone, copy, ignore=shutil.ignore_patterns("mlflow.db", "mlruns"))
+    shutil.copytree(clone, copy, ignore=shutil.ignore_patterns("mlflow.db", "mlruns", ".autoencoder"))
     run("git", "checkout", "-qf", "main", "--", ".", cwd=copy)
     return copy
 
