@@ -42,7 +42,7 @@ def train() -> None:
     key = identity.key(as_written, current.deps[str(paths.IMAGES)])
     with (
         one_trainer(),
-        Keeper(training, current.key, facts, say) as keeper,
+        Keeper(training, current.beginning, facts, say) as keeper,
         Journal(key, current.code, as_written, facts, say) as journal,
     ):
         keeper.restore()
@@ -56,7 +56,9 @@ def train() -> None:
                     percent = 100 * seen / total
                     bar.write(f"Train Epoch: {step.epoch} [{seen}/{total} ({percent:.0f}%)]\tLoss: {step.mse:.6f}")
                 if epoch := progress.finished:
-                    bar.write(f"Test  Epoch: {epoch.epoch} mse {epoch.test_mse:.6f}")
+                    held_out = epoch.validation_mse
+                    validation = "" if held_out is None else f", validation mse {held_out:.6f}"
+                    bar.write(f"Test  Epoch: {epoch.epoch} mse {epoch.test_mse:.6f}{validation}")
                 journal.note(training.steps, training.history)
                 keeper.keep(epoch_finished=progress.finished is not None)
         save_model(training.model, description)

@@ -123,6 +123,22 @@ def example(name: str | None, everything: bool) -> None:
             click.echo(f"{each:<15}{examples.about(each)}")
 
 
+@main.command("sweep", cls=Command)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--jobs", type=click.IntRange(1), help="States at once; by default one per core, or Dask thread.")
+@click.option("--engine", "where", default="local", show_default=True, help="local, or dask:ADDRESS of a scheduler.")
+@click.option("--report", is_flag=True, help="Train nothing; print what is known, the best first.")
+@click.option("--render-best", type=click.IntRange(1), help="Draw figures and page of so many of the best, too.")
+def sweep_(file: Path, jobs: int | None, where: str, report: bool, render_best: int | None) -> None:
+    """Search params as FILE describes, such as sweeps/code_and_rate.yaml; every state is a DVC experiment.
+
+    What is known already is not trained again, whether it was made here or came by `dvc exp pull`.
+    """
+    from autoencoder.sweep import command
+
+    command.run(file, jobs, where, render_best=render_best or 0, report=report)
+
+
 @main.command("verify", cls=Command)
 @click.option("--stage", "names", multiple=True, help="Only this stage; may be given several times.")
 def verify_(names: tuple[str, ...]) -> None:

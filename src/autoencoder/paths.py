@@ -9,6 +9,7 @@ REQUIREMENTS = Path("requirements.lock")
 
 CODE = ("src", "stages")
 EXAMPLES = Path("examples")
+SWEEPS = Path("sweeps")
 SETS = Path("data/sets")  # a folder per data set
 
 # The record: what the stages write, and DVC hashes.
@@ -32,6 +33,8 @@ WORK = Path(".autoencoder")
 DOWNLOADS = WORK / "downloads"  # files that were verified once are not fetched again
 NO_MIRROR = WORK / "no-mirror"  # present if the stage `download` reached no address, and nothing else went wrong
 RESUME = WORK / "resume"
+KEPT_IN = "AUTOENCODER_RESUME"  # this variable names a folder in which the last state of a training stays
 TRAINER_LOCK = WORK / "train.lock"
 JOURNALS = WORK / "journal"
+SWEEP_WORK = WORK / "sweep"  # workspaces of a sweep's states
 FOLLOWER_LOCK = JOURNALS / "follower.lock"

@@ -38,6 +38,10 @@ def key(params: dict[str, Any], data_md5: str) -> str:
 
 def run_name(params: dict[str, Any]) -> str:
     """What a state does differently from the article, such as `code=16 lr=0.01`; short, as MLflow's columns are."""
-    changed = differences(defining(params))
-    short = {name: SHORT.get(name, name.removesuffix(".name").rpartition(".")[2]) for name in changed}
-    return " ".join(f"{short[name]}={value}" for name, value in changed.items()) or "article"
+    return named(differences(defining(params))) or "article"
+
+
+def named(params: dict[str, Any]) -> str:
+    """Flat params as a short text, such as `code=16 lr=0.01`."""
+    short = {name: SHORT.get(name, name.removesuffix(".name").rpartition(".")[2]) for name in params}
+    return " ".join(f"{short[name]}={value}" for name, value in params.items())

@@ -32,7 +32,15 @@ class Stage:
     @property
     def key(self) -> str:
         """SHA-256, in hexadecimal, of all that goes into the stage: command, dependencies and params."""
-        params = {name: float(value) if type(value) is int else value for name, value in flatten(self.params).items()}
+        return self._key(flatten(self.params))
+
+    @property
+    def beginning(self) -> str:
+        """`key` without the number of epochs: a longer training begins with the very steps of a shorter one."""
+        return self._key({name: value for name, value in flatten(self.params).items() if name != "train.epochs"})
+
+    def _key(self, params: dict[str, Any]) -> str:
+        params = {name: float(value) if type(value) is int else value for name, value in params.items()}
         inputs = {"cmd": self.cmd, "deps": self.deps, "params": params}  # 0 is 0.0, as for DVC
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
 

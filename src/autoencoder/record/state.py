@@ -72,7 +72,7 @@ def read() -> State:
         model_md5=train.outs[str(paths.MODEL)],
         model_sha256=sha256(paths.MODEL),
         curves=points(read_csv(paths.TRAINING), read_csv(paths.STEPS)),
-        figures=figures(),
+        figures=figures(read_json(paths.EVALUATION)),
         champion=given.get("track.champion", CHAMPION),
         files=sorted(file for path in outs if path.startswith(SHOWN) for file in _files(Path(path))),
         documents={
@@ -83,11 +83,11 @@ def read() -> State:
     )
 
 
-def figures() -> dict[str, float]:
+def figures(evaluation: dict[str, dict[str, float]]) -> dict[str, float]:
     """The numbers of metrics/evaluation.json, its `mse` as `final_mse`: `mse` is a curve over the epochs."""
     return {
         f"{group}/{f'final_{name}' if name in CURVES else name}": float(value)
-        for group, values in read_json(paths.EVALUATION).items()
+        for group, values in evaluation.items()
         for name, value in values.items()
     }
 

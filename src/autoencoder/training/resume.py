@@ -58,14 +58,16 @@ def one_trainer() -> Iterator[None]:
 class Keeper:
     """A context in which a training runs: it writes the state of `training` to disk while `keep` is called.
 
-    `key` names data, code and params (see `record.lock`), `facts` the machine and the versions (see `numerics`); the
-    folder of the states is named after both. Another thread writes the states, one at a time. If a state cannot be
+    `key` names data, code and params but for the epochs (`beginning` in `record.lock`), `facts` the machine and the
+    versions (see `numerics`); the folder of the states is named after both, so that a training finds those of a shorter
+    one. Another thread writes the states, one at a time. If a state cannot be
     written, `say` prints one note, and training goes on. SIGINT and SIGTERM are remembered until `keep` is called.
     """
 
     def __init__(self, training: Training, key: str, facts: dict[str, str], say: Callable[[str], None]) -> None:
         self.training, self.say = training, say
-        self.folder = paths.RESUME / hashlib.sha256(json.dumps([key, facts]).encode()).hexdigest()[:32]
+        root = Path(os.environ.get(paths.KEPT_IN, paths.RESUME))
+        self.folder = root / hashlib.sha256(json.dumps([key, facts]).encode()).hexdigest()[:32]
         self.writer = ThreadPoolExecutor(max_workers=1)
         self.writing: Future[None] | None = None
         self.failed = False
@@ -82,13 +84,16 @@ class Keeper:
         self.writer.shutdown()
 
     def restore(self) -> None:
-        """Take training to the newest state that is whole, if there is one; name those that are damaged.
+        """Take training to the newest state that is whole and not beyond its end; name those that are damaged.
 
         Raises UserError if a whole one is not of this training.
         """
         for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
             leftover.unlink()
+        end = self.training.settings.epochs * len(self.training.losses)
         for path in sorted(self.folder.glob("*.state"), reverse=True):
+            if int(path.stem) > end:
+                continue
             try:
                 state = read(path)
             except UserError as error:
@@ -119,9 +124,12 @@ class Keeper:
             self._write_in_background()
 
     def discard(self) -> None:
-        """Remove the states, which nobody needs once training is over."""
+        """Remove the states once training is over, or keep the last one, where a longer training asked for it."""
         self._wait()
-        if self.folder.exists():
+        if paths.KEPT_IN in os.environ:
+            self._write_in_background()
+            self._wait()
+        elif self.folder.exists():
             shutil.rmtree(self.folder)
 
     def _write_in_background(self) -> None:

@@ -1,0 +1,100 @@
+"""Where states are trained: on this machine, or on the workers of a Dask scheduler."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from autoencoder import paths
+from autoencoder.errors import UserError
+from autoencoder.record import git
+from autoencoder.sweep.runner import Job, Note, run
+
+REMOTE = "origin"
+TOPIC = "autoencoder sweep"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`submit` begins a job, `slots` is how many run at once, and `collect` brings its experiment here.
+
+    `shared` is whether the jobs share a cache: the first one then prepares the images for all.
+    """
+
+    submit: "Callable[[Job], Future[None]]"
+    slots: Callable[[], int]
+    collect: Callable[[Job], None]
+    shared: bool
+
+
+@contextmanager
+def local(jobs: int, note: Note) -> Iterator[Engine]:
+    """This machine."""
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        yield Engine(lambda job: pool.submit(run, job, note), lambda: jobs, lambda _: None, shared=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def dask(address: str, jobs: int | None, note: Note) -> Iterator[Engine]:
+    """The workers of the Dask scheduler at `address`, which git's remote and DVC's remote connect with this clone.
+
+    Raises UserError if Dask is not installed, the scheduler does not answer, or the commit is not in git's remote.
+    """
+    try:
+        from distributed import Client
+    except ModuleNotFoundError:
+        raise UserError(
+            "--engine dask: expected the package distributed, found it is not installed; "
+            "uv pip install --require-hashes -r requirements-sweep.lock"
+        ) from None
+    if not git.output("branch", "--remotes", "--contains", "HEAD"):
+        raise UserError(f"--engine dask: expected the present commit in a branch of {REMOTE}, found none; git push")
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--engine dask:{address}: expected a Dask scheduler, found {error}") from None
+    with client:
+        client.subscribe_topic(TOPIC, lambda event: note(event[1]))
+        pool = client.get_executor(pure=False)
+        yield Engine(
+            partial(pool.submit, run_on_worker),
+            lambda: jobs or max(sum(client.nthreads().values()), 1),
+            lambda job: dvc("exp", "pull", "--quiet", REMOTE, job.name),
+            shared=False,
+        )
+
+
+def run_on_worker(job: Job) -> None:
+    """Make the experiment of `job` in the clone in which this Dask worker was started, and push it.
+
+    Raises UserError if there is no clone, no commit, or the experiment cannot be made or pushed.
+    """
+    from distributed import get_worker
+
+    worker = get_worker()
+    if not paths.PIPELINE.exists():
+        raise UserError(f"worker {worker.address}: expected to be started in a clone, found {Path.cwd()}")
+    if git.git("cat-file", "-e", job.commit).returncode:
+        git.checked("fetch", "--quiet", REMOTE)
+    if git.checked("ls-remote", REMOTE, job.ref):
+        return
+    run(job, partial(worker.log_event, TOPIC))
+    dvc("exp", "push", "--quiet", REMOTE, job.name)
+
+
+def dvc(*arguments: str) -> None:
+    """Run DVC. Raises UserError with its last line if it fails."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")] or ["no reason"]
+        raise UserError(f"dvc {' '.join(arguments)}: {lines[-1].removeprefix('ERROR: ')}")
