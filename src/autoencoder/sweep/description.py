@@ -25,9 +25,9 @@ class File(params.Section):
     method: Literal["grid", "random", "tpe"]
     objective: str
     search: dict[str, Any]
-    set: dict[str, Any] = {}
+    set: dict[str, Any] | None = None
     states: params.PositiveInt | None = None
-    rungs: dict[int, params.PositiveInt] = {}
+    rungs: dict[int, params.PositiveInt] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def load(path: Path) -> Sweep:
             f"{path}: objective: expected a figure under validation/, found {file.objective!r}: what is chosen by "
             "test images is no longer tested by them"
         )
-    base = flatten(params.load().model_dump()) | flatten(file.set)
+    base = flatten(params.load().model_dump()) | flatten(file.set or {})
     base["data.validation"] = base["data.validation"] or VALIDATION
     if unknown := [name for name in file.search if name not in base]:
         raise UserError(f"{path}: search: expected params of {paths.PARAMS}, found {', '.join(unknown)}")
@@ -137,7 +137,7 @@ def _rungs(path: Path, file: File, sweep: Sweep) -> list[Rung]:
         raise UserError(f"{path}: expected states or rungs, whose first is the number of states, found both")
     if "train.epochs" in file.search:
         raise UserError(f"{path}: search.train.epochs: expected rungs for trainings of different lengths")
-    rungs = sorted(file.rungs.items()) or [(sweep.base["train.epochs"], file.states or len(sweep.grid()))]
+    rungs = sorted((file.rungs or {}).items()) or [(sweep.base["train.epochs"], file.states or len(sweep.grid()))]
     counts = [count for _, count in rungs]
     if rungs[0][0] < 1 or counts != sorted(counts, reverse=True):
         raise UserError(f"{path}: rungs: expected fewer states for more epochs, found {file.rungs}")

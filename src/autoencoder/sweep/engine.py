@@ -34,7 +34,7 @@ class Engine:
 
 @contextmanager
 def local(jobs: int, note: Note) -> Iterator[Engine]:
-    """This machine."""
+    """So many jobs at once on the present machine."""
     pool = ThreadPoolExecutor(jobs)
     try:
         yield Engine(lambda job: pool.submit(run, job, note), lambda: jobs, lambda _: None, shared=True)

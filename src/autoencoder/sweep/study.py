@@ -50,7 +50,7 @@ def known(sweep: Sweep, numbers: Iterable[int]) -> dict[int, State]:
     """The finished ones of these states by number, of all baselines. Raises UserError for one with other params."""
     there = experiments(sweep.name)
     commits = {number: there[number] for number in numbers if number in there}
-    records = {number: lock.recorded(git.committed(paths.LOCK, commit).decode()) for number, commit in commits.items()}
+    records = {number: _recorded(commit) for number, commit in commits.items()}
     figures = {number: stages["evaluate"].outs[str(paths.EVALUATION)] for number, stages in records.items()}
     if lacking := [commits[number] for number, md5 in figures.items() if not content.cached(md5).exists()]:
         history.fetch(lacking)
@@ -63,6 +63,12 @@ def experiments(name: str) -> dict[int, str]:
     pattern = re.compile(rf"(\w+) refs/exps/\w\w/\w+/{re.escape(name)}-(\d+)")
     found = (pattern.fullmatch(line) for line in listed.splitlines())
     return {int(match[2]): match[1] for match in found if match}
+
+
+def _recorded(commit: str) -> dict[str, lock.Stage]:
+    """The stages that were run for the experiment `commit`, without what an earlier state has left in its dvc.lock."""
+    stages = lock.recorded(git.committed(paths.LOCK, commit).decode())
+    return {name: stage for name, stage in stages.items() if name not in lock.stale(stages)}
 
 
 def _state(sweep: Sweep, number: int, commit: str, stages: dict[str, lock.Stage]) -> State:
