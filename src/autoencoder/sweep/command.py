@@ -6,9 +6,10 @@ from pathlib import Path
 
 from autoencoder import paths
 from autoencoder.errors import UserError
-from autoencoder.sweep import description, drive, engine, runner, study, table
-from autoencoder.sweep.drive import Search
+from autoencoder.sweep import description, drive, engine, runner, study
+from autoencoder.sweep.description import Sweep
 from autoencoder.sweep.progress import Progress
+from autoencoder.sweep.study import Searcher, State
 
 
 def run(file: Path, jobs: int | None, where: str, *, render_best: int, report: bool) -> None:
@@ -19,22 +20,34 @@ def run(file: Path, jobs: int | None, where: str, *, render_best: int, report: b
     study.package()
     gc.enable()  # unlike other commands, this one lasts
     sweep = description.load(file)
-    known = drive.finished(sweep)
     try:
         with runner.locked(paths.SWEEP_WORK / f"{sweep.name}.driver", wait=False):
+            known = drive.finished(sweep)
             if not report:
                 progress = Progress(sweep, known.values())
-                with (
-                    engine.dask(address, jobs, progress.note)
-                    if address
-                    else engine.local(jobs or os.cpu_count() or 1, progress.note)
-                ) as at:
-                    Search(sweep, at, progress, known).run()
+                here = engine.local(jobs or os.cpu_count() or 1, progress.note)
+                with engine.dask(address, jobs, progress.note) if address else here as at:
+                    drive.Search(sweep, at, progress, known).run()
                 drive.clean(sweep)
-            best = table.ranked(known.values())
-            for state in best[:render_best]:
+            for state in drive.ranked(known.values())[:render_best]:
                 drive.complete(sweep, state)
-                print(f"{sweep.name}-{state.number}: figures and page are there")
+                print(f"{sweep.name}-{state.number}: its figures and its page are there, too")
     except BlockingIOError:
         raise UserError(f"{file}: expected no other search of this sweep here, found one; wait until it ends") from None
-    print(table.table(sweep, best))
+    print(table(sweep, drive.ranked(known.values())))
+
+
+def table(sweep: Sweep, states: list[State]) -> str:
+    """The `states`, and what each param is worth."""
+    rows = [("state", "epochs", sweep.objective, *sweep.search)]
+    for state in states:
+        name, values = f"{sweep.name}-{state.number}", map(str, state.point.values())
+        rows.append((name, str(state.epochs), f"{state.value:.6g}", *values))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    tried = ", ".join(f"{rung.states} for {rung.epochs} epochs" for rung in sweep.ladder)
+    lines += ["", f"{len(states)} states are known of {tried}, by {sweep.method}."]
+    worth = [f"{name} {share:.0%}" for name, share in Searcher(sweep, states).importances().items()]
+    if worth:
+        lines.append(f"What each param is worth, after {sweep.ladder[0].epochs} epochs: {', '.join(worth)}.")
+    return "\n".join(lines)

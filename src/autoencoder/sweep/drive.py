@@ -1,8 +1,9 @@
 """The search itself: rung by rung, what is not known is trained, and the best go on."""
 
 import shutil
+from collections.abc import Iterable
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from dataclasses import dataclass, field
+from itertools import pairwise
 
 from autoencoder import paths
 from autoencoder.errors import UserError
@@ -28,42 +29,36 @@ def commit() -> str:
 
 
 def finished(sweep: Sweep) -> dict[int, State]:
-    """All finished states of the sweep."""
-    return study.known(sweep, [number for rung in sweep.rungs for number in rung.numbers])
+    """All finished states of the sweep by number."""
+    return study.known(sweep, [number for rung in sweep.ladder for number in rung.numbers])
 
 
-@dataclass
+def ranked(states: Iterable[State]) -> list[State]:
+    """The states with the most epochs first, and of these the best."""
+    return sorted(states, key=lambda state: (-state.epochs, state.value, state.number))
+
+
 class Search:
-    """A sweep at work: what is known by number, and what is said of it."""
+    """A sweep at work on an engine; `known` are the finished states by number, to which it adds."""
 
-    sweep: Sweep
-    engine: Engine
-    progress: Progress
-    known: dict[int, State]
-    commit: str = field(default_factory=commit)
+    def __init__(self, sweep: Sweep, engine: Engine, progress: Progress, known: dict[int, State]) -> None:
+        self.sweep, self.engine, self.progress, self.known = sweep, engine, progress, known
+        self.searcher, self.commit = Searcher(sweep, known.values()), commit()
 
     def run(self) -> None:
-        """Train what is not known, so that `known` has all states but those whose training diverges.
+        """Train what is not known; a state whose training diverges is left out.
 
         Raises UserError if a state fails otherwise, once those that run at the same time have ended.
         """
-        self.searcher = Searcher(self.sweep, self.known)
-        alive = list(self.sweep.rungs[0].numbers)[: self.sweep.rungs[0].states]
-        for below, rung in zip([None, *self.sweep.rungs], self.sweep.rungs, strict=False):
-            if below:
-                alive = [state.number - below.offset for state in self.best(below)][: rung.states]
-            self._climb(rung, alive)
-
-    def best(self, rung: Rung) -> list[State]:
-        """The known states of a rung, the best first."""
-        return sorted(
-            (self.known[number] for number in rung.numbers if number in self.known),
-            key=lambda state: (state.value, state.number),
-        )
+        ladder = self.sweep.ladder
+        self._climb(ladder[0], [*ladder[0].numbers])
+        for below, rung in pairwise(ladder):
+            there = [self.known[number] for number in below.numbers if number in self.known]
+            self._climb(rung, [state.number - below.offset for state in ranked(there)[: rung.states]])
 
     def _climb(self, rung: Rung, alive: list[int]) -> None:
-        """Train the states of the points `alive` for the epochs of the rung."""
-        todo = [point for point in alive if rung.number(point) not in self.known]
+        """Train the points `alive` for the epochs of the rung."""
+        todo = [point for point in alive if rung.offset + point not in self.known]
         running: dict[Future[None], Job] = {}
         try:
             while todo or running:
@@ -72,41 +67,36 @@ class Search:
                     if job := self._job(rung, todo.pop(0), frozenset(alive)):
                         running[self.engine.submit(job)] = job
                         self.progress.started(job)
-                done, _ = wait(running, timeout=runner.POLL, return_when=FIRST_COMPLETED)
-                for future in done:
+                for future in wait(running, timeout=runner.POLL, return_when=FIRST_COMPLETED).done:
                     self._finish(running.pop(future), future)
                 self.progress.show()
-        except UserError:
+        finally:
             for future in running:
                 future.cancel()
             wait(running)
-            raise
 
     def _job(self, rung: Rung, point: int, alive: frozenset[int]) -> Job | None:
-        """The job of a point; the first rung proposes it, the others know it from there."""
-        values = self.searcher.ask(point) if not rung.offset else self.known[point].point
+        """The job of a point, unless no other point is found; the first rung proposes it, the others know it."""
+        values = self.known[point].point if rung.offset else self.searcher.ask(point)
         if values is None:
             return None
         flat = self.sweep.params(values, rung.epochs)
-        return Job(self.sweep.name, rung.number(point), point, alive, self.commit, flat)
+        return Job(self.sweep.name, rung.offset + point, point, alive, self.commit, flat)
 
     def _finish(self, job: Job, future: "Future[None]") -> None:
+        found = None
         try:
             future.result()
             self.engine.collect(job)
+        except CancelledError:
+            raise UserError(f"{job.name}: lost with its engine; what is finished is kept; type it again") from None
         except UserError as error:
             if runner.DIVERGED not in str(error):
                 raise
-            self.progress.failed(job, str(error))
-            found = None
-        except (CancelledError, OSError) as error:
-            raise UserError(
-                f"{job.name}: lost ({type(error).__name__}: {error}); what is finished is kept, type it again"
-            ) from None
+            self.progress.ended(job, f"{error}; the search goes on without this state")
         else:
-            found = study.known(self.sweep, [job.number])[job.number]
-            self.known[job.number] = found
-            self.progress.finished(job, found)
+            found = self.known[job.number] = study.known(self.sweep, [job.number])[job.number]
+            self.progress.ended(job, found)
         if job.number == job.point:
             self.searcher.tell(job.point, found)
 
@@ -122,10 +112,10 @@ def complete(sweep: Sweep, state: State) -> None:
 def clean(sweep: Sweep) -> None:
     """Remove the sweep's folder of workspaces, unless a process works there."""
     folder = runner.work(sweep.name)
-    for path in folder.glob("*.lock"):
-        try:
+    try:
+        for path in folder.glob("*.lock"):
             with runner.locked(path, wait=False):
                 pass
-        except BlockingIOError:
-            return
+    except BlockingIOError:
+        return
     shutil.rmtree(folder, ignore_errors=True)
