@@ -25,12 +25,12 @@ FACTS = {"torch": "1"}
 OUTPUTS = ("models/autoencoder.safetensors", "metrics/training.csv", "metrics/steps.csv")
 
 
-def make(digits, *, optimizer="sgd", code_dimensions=4, seed=1) -> Training:
+def make(digits, *, optimizer="sgd", code_dimensions=4, seed=1, epochs=3) -> Training:
     model = Description("linear", code_dimensions, (1, 1, 64)).build(seed)
     settings = Train(
         loss="mse",
         weight_decay=0.0,
-        epochs=3,
+        epochs=epochs,
         batch_size=16,
         optimizer=optimizer,
         learning_rate=0.01,
@@ -99,6 +99,20 @@ def test_states_are_resumed_and_removed_on_success(digits, said):
     assert finish(make(digits), said.append) == finish(make(digits), said.append, key="another")
     (line,) = said
     assert line.startswith("resuming after ")
+    assert states() == []
+
+
+@pytest.mark.usefixtures("workspace", "eager")
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_longer_training_goes_on_from_a_shorter_one_that_was_asked_to_stay(digits, said, monkeypatch, optimizer):
+    straight = {epochs: finish(make(digits, optimizer=optimizer, epochs=epochs), said.append) for epochs in (1, 3)}
+    monkeypatch.setenv(paths.KEPT_IN, "kept")
+    assert finish(make(digits, optimizer=optimizer, epochs=1), said.append) == straight[1]
+    assert said == []
+    assert finish(make(digits, optimizer=optimizer, epochs=3), said.append) == straight[3]
+    assert said == ["resuming after 94 batches"]
+    assert finish(make(digits, optimizer=optimizer, epochs=1), said.append) == straight[1], "what lies beyond is no help"
+    assert len(said) == 1
     assert states() == []
 
 
