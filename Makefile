@@ -60,6 +60,7 @@ bench: setup
 lock: setup
 	uv pip compile --quiet pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url -o requirements.lock
 	uv pip compile --quiet pyproject.toml --extra dev --extra s3 --universal --generate-hashes --no-emit-index-url -o requirements-s3.lock
+	uv pip compile --quiet pyproject.toml --extra dev --extra s3 --extra sweep --universal --generate-hashes --no-emit-index-url -o requirements-sweep.lock
 
 deps: setup
 	python tests/dependencies.py

@@ -35,6 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "record": set(),
     "tracking": {"record"},
     "report": {"data"},
+    "sweep": {"record"},
 }
 ALONE = {
     "tracking.export": {"data", "models"},
@@ -45,10 +46,12 @@ ALONE = {
 FIGURES = {f"analysis.{name}" for name in ("figures", "layout", "linear_figures", "family_figures", "gallery")}
 MAY_NAME = {
     "click": {"entry", "cli"},
+    "distributed": {"sweep.engine"},
     "dvc": set(),
     "jinja2": {"report.page"},
     "matplotlib": FIGURES,
     "mlflow": {"tracking.client", "tracking.served_model"},
+    "optuna": {"sweep.study"},
     "pydantic": {"params", "data.sources"},
     "pygments": {"report.page"},
     "sklearn": {"data.sources"},
@@ -59,13 +62,16 @@ COMPUTING = {name for name in MODULES if name.startswith(("kernels.", "data.", "
 WITHOUT_MLFLOW = {f"tracking.{name}" for name in ("export", "follower", "journal", "server", "tags", "view")}
 MLFLOW = {name for name in MODULES if name.startswith("tracking.")} - WITHOUT_MLFLOW
 WITHOUT_YAML = {f"record.{name}" for name in ("curves", "git", "identity", "lineage")}
-YAML_READERS = {name for name in MODULES if name.startswith("record.")} - WITHOUT_YAML
+SWEEP = {name for name in MODULES if name.startswith("sweep.")} - {"sweep.runner", "sweep.engine"}
+YAML_READERS = {name for name in MODULES if name.startswith(("record.", "sweep."))} - WITHOUT_YAML
 MAY_LOAD = {
     "click": {"entry", "cli"} | MLFLOW,
+    "distributed": set(),
     "dvc": set(),
     "matplotlib": FIGURES | MLFLOW,
     "mlflow": MLFLOW,
-    "pydantic": {"params", "numerics", "data.sources", "training.loop", "training.resume"} | MLFLOW,
+    "optuna": set(),
+    "pydantic": {"params", "numerics", "data.sources", "training.loop", "training.resume"} | SWEEP | MLFLOW,
     "ruamel": YAML_READERS | MLFLOW,
     "sklearn": MLFLOW,
     "torch": COMPUTING | MLFLOW,
