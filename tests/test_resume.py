@@ -111,7 +111,9 @@ def test_a_longer_training_goes_on_from_a_shorter_one_that_was_asked_to_stay(dig
     assert said == []
     assert finish(make(digits, optimizer=optimizer, epochs=3), said.append) == straight[3]
     assert said == ["resuming after 94 batches"]
-    assert finish(make(digits, optimizer=optimizer, epochs=1), said.append) == straight[1], "what lies beyond is no help"
+    assert finish(make(digits, optimizer=optimizer, epochs=1), said.append) == straight[1], (
+        "what lies beyond is no help"
+    )
     assert len(said) == 1
     assert states() == []
 
