@@ -93,3 +93,21 @@ def black_hole() -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@contextmanager
+def s3(bucket: str) -> Iterator[str]:
+    """The address of an S3 service in memory (moto) with an empty bucket."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host.replace('0.0.0.0', '127.0.0.1')}:{port}"  # noqa: S104
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
+    boto3.client("s3", endpoint_url=url, **keys).create_bucket(Bucket=bucket)
+    try:
+        yield url
+    finally:
+        server.stop()

@@ -65,7 +65,11 @@ def test_the_sweeps_of_this_repository_are_right(path: Path, monkeypatch: pytest
             r"expected a figure under validation/, found 'test/final_mse': what is",
         ),
         ("method: grid", "method: grit", r"method: expected 'grid', 'random' or 'tpe', found 'grit' \(did you mean"),
-        ("train.learning_rate:", "train.learning_rat:", r"search: expected params of params.yaml .*, train.learning_rat$"),
+        (
+            "train.learning_rate:",
+            "train.learning_rat:",
+            r"search: expected params of params.yaml .*, train.learning_rat$",
+        ),
         ("train.learning_rate:", "train.epochs:", r"search: expected params of params.yaml \(rungs have the epochs\)"),
         ("[0.01, 0.1]", "{low: 0.01, high: 0.1}", "grid expects a list"),
         ("rungs: {1: 4, 3: 1}", "states: 3", "as many states as the lists of values give, 4, found 3"),

@@ -24,12 +24,27 @@ def states() -> list[str]:
     return sorted(newest.values(), key=commits.index)
 
 
+def searches(commits: list[str]) -> dict[str, list[str]]:
+    """The experiments of sweeps, such as `code_and_rate-17`, by which of `commits` has the same trained state."""
+    known = {_identity(committed(paths.LOCK, commit).decode()): commit for commit in commits}
+    found: dict[str, list[str]] = {}
+    for line in checked("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").splitlines():
+        ref, experiment = line.split()
+        name = ref.rpartition("/")[2]
+        if (paths.SWEEPS / f"{name.rpartition('-')[0]}.yaml").exists():
+            commit = known.get(_identity(committed(paths.LOCK, experiment).decode()))
+            found.setdefault(commit or experiment, []).append(name)
+    return found
+
+
 def _identity(text: str) -> tuple[str, ...]:
     """What makes the state in a dvc.lock the one that it is; its very text where that records no training."""
     try:
         stages = lock.recorded(text)
         train = stages["train"]
-        params = lock.flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
+        stale = lock.stale(stages)  # of a state before this one, with its params
+        current = [stage for name, stage in stages.items() if name not in stale]
+        params = lock.flatten({name: value for stage in current for name, value in stage.params.items()})
         return identity.key(params, train.deps[str(paths.IMAGES)]), train.outs[str(paths.MODEL)]
     except (UserError, KeyError):
         return (text,)

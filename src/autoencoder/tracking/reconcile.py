@@ -7,7 +7,7 @@ from pathlib import Path
 
 from autoencoder.errors import UserError
 from autoencoder.record import history, state
-from autoencoder.tracking import export, journal, live
+from autoencoder.tracking import export, journal, live, tags
 from autoencoder.tracking.mirror import Tracked, mirror
 from autoencoder.tracking.store import Store
 
@@ -31,13 +31,22 @@ def reconcile_all() -> Iterator[tuple[str, UserError | None]]:
     """
     commits = history.states()
     history.fetch(commits)
+    searches = history.searches(commits)
     for commit in commits:
         try:
             with history.checked_out(commit) as folder, _as_workspace(folder):
-                reconcile()
+                _label(reconcile(), searches.get(commit, []))
             yield commit, None
         except UserError as error:
             yield commit, error
+
+
+def _label(tracked: Tracked, searched: list[str]) -> None:
+    """Tag the run of a state with each sweep that it belongs to, and its name there."""
+    store = Store()
+    with store.errors():
+        for name in searched:
+            store.client.set_tag(tracked.run_id, f"{tags.SWEEP}{name.rpartition('-')[0]}", name)
 
 
 def carry(store: Store, path: Path) -> None:

@@ -12,6 +12,7 @@ ERROR = "autoencoder.error"
 SECONDS = "autoencoder.training_seconds"
 STARTED_BY = "autoencoder.started_by"
 WORKSPACE = "autoencoder.workspace"  # with a hash of the workspace's name behind it
+SWEEP = "autoencoder.sweep."  # before the name of a sweep that has the state, as the experiment that the value names
 MACHINE, VERSION = "machine.", "version."  # before the name of a fact
 
 # MLflow's own. Its page does not show those that begin with `mlflow.`.

@@ -23,6 +23,9 @@ COLUMNS = [
     "metrics.`pca/directions_captured`",
 ]
 
+OBJECTIVE = "validation/final_mse"
+SEARCHED = ["model.code_dimensions", "train.learning_rate", "model.hidden", "constraint.strength"]  # by sweeps/*.yaml
+
 
 def tag() -> str:
     """The value of the tag: the best run first, its figures beside those that differ, and the reconstructions."""
@@ -35,12 +38,15 @@ def tag() -> str:
         "compareRunSections": [
             _section("comparison", "Comparison"),
             _section("images", "Reconstructions of the same test images", columns=1, cardHeight=400),
+            _section("search", "Search: the validation error against each param"),
         ],
         "compareRunCharts": [
             _chart("comparison", "LINE", metricKey="test/mse", scaleType="log", lineSmoothness=0),
             _chart("comparison", "BAR", metricKey="test/final_mse"),
             _chart("comparison", "BAR", metricKey="test/ratio_to_optimum"),
             _chart("images", "IMAGE", imageKeys=["reconstructions"], step=0, showRunParams=False),
+            _chart("search", "PARALLEL", selectedParams=SEARCHED, selectedMetrics=[OBJECTIVE], showAllRuns=False),
+            *(_scatter(param) for param in SEARCHED),
         ],
     }
     return json.dumps({"name": "best first", "createdAt": 0, "state": json.dumps(state)})
@@ -54,6 +60,11 @@ def link(server: str, experiment: str) -> str:
 
 def _section(uuid: str, name: str, **more: Any) -> dict[str, Any]:
     return {"uuid": uuid, "name": name, "display": True, "isReordered": True, "deleted": False} | more
+
+
+def _scatter(param: str) -> dict[str, Any]:
+    axes = {"xaxis": {"key": param, "type": "PARAM"}, "yaxis": {"key": OBJECTIVE, "type": "METRIC"}}
+    return _chart("search", "SCATTER", **axes) | {"uuid": f"SCATTER {param}"}
 
 
 def _chart(section: str, kind: str, **more: Any) -> dict[str, Any]:
