@@ -86,15 +86,21 @@ def run_on_worker(job: Job) -> None:
         git.checked("fetch", "--quiet", REMOTE)
     if git.checked("ls-remote", REMOTE, job.ref):
         return
-    run(job, partial(worker.log_event, TOPIC))
-    dvc("exp", "push", "--quiet", REMOTE, job.name)
+    run(job, partial(worker.log_event, TOPIC), partial(_push, job))
+    pushed = git.git("push", "--quiet", REMOTE, job.ref)  # last: what git's remote has, DVC's remote has
+    if pushed.returncode and not git.checked("ls-remote", REMOTE, job.ref):  # else another worker was first
+        raise UserError(f"{job.name}: git push: {' '.join(pushed.stderr.decode().split())}")
 
 
-def dvc(*arguments: str) -> None:
-    """Run DVC. Raises UserError with its last line if it fails."""
+def _push(job: Job, folder: Path) -> None:
+    dvc("push", "--quiet", "--with-deps", *job.targets, folder=folder)
+
+
+def dvc(*arguments: str, folder: Path | None = None) -> None:
+    """Run DVC in `folder`, by default the current one. Raises UserError with its last line if it fails."""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
     command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")] or ["no reason"]
         raise UserError(f"dvc {' '.join(arguments)}: {lines[-1].removeprefix('ERROR: ')}")

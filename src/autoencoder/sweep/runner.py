@@ -58,19 +58,22 @@ class Job:
         return f"refs/exps/{self.commit[:2]}/{self.commit[2:]}/{self.name}"
 
 
-def run(job: Job, note: Note) -> None:
+def run(job: Job, note: Note, publish: Callable[[Path], None] = lambda _: None) -> None:
     """Make the experiment of `job` in the current repository, unless it is there; whoever makes it now is waited for.
 
-    Raises UserError with the reason if it failed.
+    Before the repository takes it over, `publish` is given the workspace with its results. Raises UserError with the
+    reason if something failed; what was trained then stays for the next time.
     """
     folder = work(job.sweep) / str(job.number)
     _forget_others(job)
     with locked(Path(f"{folder}.lock")) as held:
         if git.output("rev-parse", "--verify", "--quiet", job.ref) and not job.again:
             return
-        if not folder.exists() or git.git("rev-parse", "--verify", "--quiet", job.ref, folder=folder).returncode:
+        made = folder.exists() and not git.git("rev-parse", "--verify", "--quiet", job.ref, folder=folder).returncode
+        if job.again or not made:
             _clone(job, folder)
             _execute(job, folder, held, note)
+        publish(_project(folder))
         fetched = git.git(
             "fetch", "--quiet", "--no-auto-gc", "--no-write-fetch-head", str(folder), f"+{job.ref}:{job.ref}"
         )
