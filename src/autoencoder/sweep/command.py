@@ -47,6 +47,10 @@ def table(sweep: Sweep, states: list[State]) -> str:
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     tried = ", ".join(f"{rung.states} for {rung.epochs} epochs" for rung in sweep.ladder)
     lines += ["", f"{len(states)} states are known of {tried}, by {sweep.method}."]
+    if others := [f"{sweep.name}-{state.number}" for state in states if state.other_code]:
+        lines.append(
+            f"Other code than the present made {', '.join(others)}; `dvc exp remove` them to train them again."
+        )
     worth = [f"{name} {share:.0%}" for name, share in Searcher(sweep, states).importances().items()]
     if worth:
         lines.append(f"What each param is worth, after {sweep.ladder[0].epochs} epochs: {', '.join(worth)}.")

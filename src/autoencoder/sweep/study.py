@@ -5,10 +5,12 @@ import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from autoencoder import paths
 from autoencoder.errors import UserError
+from autoencoder.files import md5 as md5_of
 from autoencoder.files import read_json
 from autoencoder.record import content, git, history, identity, lock, state
 from autoencoder.sweep.description import Sweep
@@ -18,12 +20,13 @@ ATTEMPTS = 200  # to find a point that was not tried
 
 @dataclass(frozen=True)
 class State:
-    """A finished state of a sweep: its number, its point, and the objective that came out."""
+    """A finished state of a sweep: its number, its point, the objective that came out, and whether by other code."""
 
     number: int
     point: dict[str, Any]
     epochs: int
     value: float
+    other_code: bool = False
 
 
 def known(sweep: Sweep, numbers: Iterable[int]) -> dict[int, State]:
@@ -69,7 +72,9 @@ def _state(sweep: Sweep, number: int, stages: dict[str, lock.Stage]) -> State:
     if sweep.objective not in figures:
         there = ", ".join(figure for figure in figures if figure.startswith("validation/"))
         raise UserError(f"sweep {sweep.name}: objective: expected one of {there}, found {sweep.objective!r}")
-    return State(number, point, rung.epochs, figures[sweep.objective])
+    modules = {path: md5 for stage in stages.values() for path, md5 in stage.deps.items() if path.endswith(".py")}
+    other_code = any(not Path(path).exists() or md5_of(Path(path)) != md5 for path, md5 in modules.items())
+    return State(number, point, rung.epochs, figures[sweep.objective], other_code)
 
 
 class Searcher:
