@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,7 @@ from autoencoder.sweep import description, engine, runner, study
 from autoencoder.sweep.study import State
 
 needs_optuna = pytest.mark.skipif(
-    subprocess.run([sys.executable, "-c", "import optuna, distributed"], capture_output=True, check=False).returncode
-    != 0,
-    reason="requirements-sweep.lock is not installed",
+    not (find_spec("optuna") and find_spec("distributed")), reason="requirements-sweep.lock is not installed"
 )
 
 GRID = """
