@@ -14,6 +14,7 @@ from conftest import ROOT, run, start
 
 from autoencoder.errors import UserError
 from autoencoder.sweep import description, engine, runner, study
+from autoencoder.sweep.progress import Progress
 from autoencoder.sweep.study import State
 
 needs_optuna = pytest.mark.skipif(
@@ -140,6 +141,34 @@ def test_the_param_that_decides_is_worth_most() -> None:
     worth = study.Searcher(asked, states).importances()
     assert worth["train.learning_rate"] > 0.9
     assert study.Searcher(asked, [found(n, point, 1.0) for n, point in enumerate(asked.grid, 1)]).importances() == {}
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_shows_what_runs_on_a_terminal_and_what_ended_on_a_pipe(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    asked = sweep(GRID)
+    progress = Progress(asked, [found(1, asked.grid[0], 0.5)])
+    flat = asked.params(asked.grid[1], 1)
+    job = runner.Job("some", 2, 2, frozenset(), "0" * 40, flat)
+    progress.started(job)
+    progress.show()
+    progress.note({"number": 2, "epoch": 1, "validation_mse": 0.25})
+    progress.show()
+    progress.ended(job, found(2, asked.grid[1], 0.25))
+    progress.show()
+    running = (
+        "  some-2: preparing\nbest so far 0.5, 4 states left\n"
+        "\x1b[2A\x1b[J  some-2: epoch 1 of 1, validation mse 0.25\nbest so far 0.5, 4 states left\n\x1b[2A\x1b[J"
+    )
+    assert capsys.readouterr().out == (
+        "some: 1 states known, 4 to train\n"
+        f"{running if terminal else ''}"
+        "some-2: code=4 lr=0.1, 2 epochs: validation/final_mse 0.25 (the best so far)\n"
+        f"{'best so far 0.25, 3 states left, less than a minute' + chr(10) if terminal else ''}"
+    )
 
 
 def test_a_lock_is_held_by_the_child_of_a_process_that_is_gone(tmp_path: Path) -> None:
