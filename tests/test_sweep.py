@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run, start
+from conftest import ROOT, run
 
 from autoencoder.errors import UserError
 from autoencoder.sweep import description, engine, runner, study
@@ -245,7 +245,9 @@ def test_every_state_is_an_experiment_with_the_bytes_of_a_straight_training(sear
 def test_after_kills_no_finished_state_is_lost_or_repeated(searched: Path) -> None:
     there: dict[str, str] = {}
     for kill in range(4):
-        process = start("autoencoder", "sweep", "sweeps/some.yaml", "--jobs", "2", cwd=searched)
+        command = ["autoencoder", "sweep", "sweeps/some.yaml", "--jobs", "2"]
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        process = subprocess.Popen(command, cwd=searched, start_new_session=True, **silent)
         time.sleep(7 + kill)
         if kill % 2:
             os.killpg(process.pid, signal.SIGKILL)
