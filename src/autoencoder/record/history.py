@@ -10,7 +10,7 @@ from pathlib import Path
 from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.record import content, identity, lock
-from autoencoder.record.git import checked, committed, worktree
+from autoencoder.record.git import checked, committed, output, worktree
 
 
 class GoneError(UserError):
@@ -28,7 +28,7 @@ def searches(commits: list[str]) -> dict[str, list[str]]:
     """The experiments of sweeps, such as `code_and_rate-17`, by which of `commits` has the same trained state."""
     known = {_identity(committed(paths.LOCK, commit).decode()): commit for commit in commits}
     found: dict[str, list[str]] = {}
-    for line in checked("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").splitlines():
+    for line in output("for-each-ref", "--format=%(refname) %(objectname)", "refs/exps").decode().splitlines():
         ref, experiment = line.split()
         name = ref.rpartition("/")[2]
         if (paths.SWEEPS / f"{name.rpartition('-')[0]}.yaml").exists():
