@@ -25,7 +25,7 @@ from autoencoder import cli
 from autoencoder.data.images import Images
 from autoencoder.record import lineage
 from autoencoder.record.state import read
-from autoencoder.tracking import database, export, mirror, model, reconcile, registry, runs, tags
+from autoencoder.tracking import export, mirror, model, reconcile, registry, runs, server, tags
 from autoencoder.tracking.store import Store
 
 pytestmark = [  # MLflow's own
@@ -234,7 +234,7 @@ def test_a_workspace_that_was_moved_finds_its_artifacts(tmp_path: Path) -> None:
     moved = Path(shutil.copytree("before", tmp_path / "перенесено"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(moved)
-        database.check()
+        server.check_database()
         found = sql_all("SELECT artifact_location FROM experiments UNION SELECT artifact_uri FROM runs UNION SELECT "
                         "artifact_location FROM logged_models UNION SELECT source FROM model_versions UNION SELECT "
                         "storage_location FROM model_versions")  # fmt: skip

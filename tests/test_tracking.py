@@ -405,7 +405,7 @@ CHANGES = [
     "set_registered_model_tag",
     "log_batch",
     "log_inputs",
-    "log_artifact",
+    "log_artifacts",
     "log_text",
     "set_tag",
     "create_logged_model",

@@ -89,9 +89,9 @@ def which_run() -> None:
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 def ui(host: str, port: int) -> None:
     """Show the runs in a browser, with MLflow's own server."""
-    from autoencoder.tracking import database, server
+    from autoencoder.tracking import server
 
-    database.check()
+    server.check_database()
     arguments, environment = server.command(host, port)
     server.check_free(host, port)
     click.echo(f"MLflow is starting, which takes about fifteen seconds: http://{host}:{port}")

@@ -99,17 +99,27 @@ def read_yaml(path: Path, text: str | None = None, *, remedy: str) -> dict[str, 
     return content
 
 
+def md5_of_bytes(content: bytes) -> str:
+    """The MD5 of `content`, in hexadecimal: it names content in dvc.lock and guards against nothing."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
 def md5(path: Path) -> str:
-    """The MD5 of a file or folder as DVC computes it: it names content in dvc.lock and guards against nothing.
+    """The MD5 of a file or folder as DVC computes it.
 
     That of a folder is the MD5 of the list of its files, in the order of their names, with `.dir` behind it.
     """
     if path.is_dir():
         files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
         listed = json.dumps([{"md5": md5(file), "relpath": name} for name, file in files], sort_keys=True)
-        return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
+        return f"{md5_of_bytes(listed.encode())}.dir"
     with path.open("rb") as content:
         return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def has_md5(path: Path, expected: str) -> bool:
+    """Whether the file or folder is there and has this MD5."""
+    return path.exists() and md5(path) == expected
 
 
 def sha256(path: Path) -> str:

@@ -1,7 +1,8 @@
-"""The program git, as this project runs it."""
+"""The programs git and DVC, as this project runs them."""
 
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,11 @@ def git(
 ) -> "subprocess.CompletedProcess[bytes]":
     """Run git in `folder`, by default the current one; the caller looks at its exit status."""
     return subprocess.run(["git", *arguments], cwd=folder, input=stdin, capture_output=True, check=False)
+
+
+def dvc(*arguments: str, folder: Path | None = None) -> "subprocess.CompletedProcess[bytes]":
+    """Run DVC in `folder`, by default the current one; the caller looks at its exit status."""
+    return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, check=False)
 
 
 def output(*arguments: str) -> bytes:

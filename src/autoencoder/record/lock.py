@@ -98,6 +98,11 @@ def flatten(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def params(stages: dict[str, Stage]) -> dict[str, Any]:
+    """The params with which `stages` were recorded, by dotted names."""
+    return flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
+
+
 def stale(stages: dict[str, Stage]) -> set[str]:
     """The names of the recorded `stages` that read another content than the recorded output of the stage that wrote it.
 

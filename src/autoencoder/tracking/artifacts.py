@@ -1,48 +1,36 @@
-"""The files that MLflow keeps for a run or a model: what they hold, and how they are written and removed."""
+"""The files that MLflow keeps for a run or a model."""
 
-import hashlib
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from autoencoder.files import md5
-from autoencoder.tracking.client import LocalArtifactRepository, MlflowException, get_artifact_repository
+from autoencoder.record import content
+from autoencoder.tracking.client import MlflowException, get_artifact_repository
 from autoencoder.tracking.store import Store
-
-Contents = dict[str, bytes]  # by name, as in `figures/code.png`
-
-
-def md5_of(content: bytes) -> str:
-    """The MD5 of `content`, in hexadecimal."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
 def hashes(store: Store, location: str) -> dict[str, str]:
-    """The MD5 of every file below the artifact location, by name; those of a server are downloaded."""
-    repository = get_artifact_repository(location, store.uri)
-    if isinstance(repository, LocalArtifactRepository):
-        return _hashes(Path(repository.artifact_dir))
+    """The MD5 of every file below the artifact location that can be read, by name as in `figures/code.png`."""
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            return _hashes(Path(repository.download_artifacts("", folder)))
-        except MlflowException:  # some of the files cannot be read
-            return _hashes(Path(folder))
+        with suppress(MlflowException):  # some of the files cannot be read
+            get_artifact_repository(location, store.uri).download_artifacts("", folder)
+        return hashes_of_folder(Path(folder))
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def hashes_of_folder(folder: Path) -> dict[str, str]:
+    """The MD5 of every file below `folder`, by name."""
     return {file.relative_to(folder).as_posix(): md5(file) for file in folder.rglob("*") if file.is_file()}
 
 
-def write(store: Store, run_id: str, contents: Contents) -> None:
-    """Log every file of `contents` to the run."""
+def put(store: Store, run_id: str, contents: dict[str, bytes | None]) -> None:
+    """Log files with these `contents`, by name, to the run; None removes the file of that name."""
+    removed = [name for name, text in contents.items() if text is None]
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in contents.items():
-            path = Path(folder, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-            parent = Path(name).parent.as_posix()
-            store.client.log_artifact(run_id, str(path), None if parent == "." else parent)
-
-
-def remove(store: Store, location: str, name: str) -> None:
-    """Remove the file `name` below the artifact location."""
-    get_artifact_repository(location, store.uri).delete_artifacts(name)
+        for name, text in contents.items():
+            if text is not None:
+                content.write(Path(folder, name), text)
+        if len(removed) < len(contents):
+            store.client.log_artifacts(run_id, folder)
+    for name in removed:
+        get_artifact_repository(store.client.get_run(run_id).info.artifact_uri, store.uri).delete_artifacts(name)
