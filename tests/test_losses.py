@@ -20,12 +20,14 @@ from test_tracking import (  # noqa: F401 (fixtures)
     ten,
     train,
 )
+from track import track
 
-from autoencoder import cli
+from autoencoder import cli, paths
 from autoencoder.data.images import Images
 from autoencoder.record import lineage
 from autoencoder.record.state import read
 from autoencoder.tracking import export, mirror, model, reconcile, registry, runs, server, tags
+from autoencoder.tracking.client import MlflowClient
 from autoencoder.tracking.store import Store
 
 pytestmark = [  # MLflow's own
@@ -268,3 +270,40 @@ def test_a_damaged_database_is_one_line_that_says_what_to_do(damage: str) -> Non
 def sql_all(query: str) -> list[str]:
     with closing(sqlite3.connect("mlflow.db")) as connection:
         return [str(value) for (value,) in connection.execute(query)]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_who_may_only_read_runs_the_pipeline_and_is_told_so_by_track(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite refuses to write, as it does for a file or a mount that may only be read; root may write to any file."""
+    lose_alias(Store(), "")
+    connect = sqlite3.connect
+
+    def reading(*arguments: object, **options: object) -> sqlite3.Connection:
+        connection = connect(*arguments, **options)  # type: ignore[call-overload]
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", reading)
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", reading)
+    (stage, typed) = (CliRunner().invoke(command, words) for command, words in ((track, []), (cli.main, ["track"])))
+    assert stage.exit_code == 0, stage.output
+    assert stage.stderr.count("\n") == 1
+    assert stage.stderr.startswith("note: MLflow store sqlite:")
+    assert paths.TRACKED.exists()
+    assert typed.exit_code == 1
+    assert "You may not write there, and what is lacking was not tracked" in typed.stderr
+
+
+@pytest.mark.usefixtures("workspace")
+def test_nothing_is_overlooked_in_a_store_with_more_than_a_page_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of one run and one experiment, of which there are several before those of the workspace."""
+    (run,) = contents()
+    store = Store()
+    for number in range(3):
+        other = store.client.create_experiment(f"other {number}")
+        store.client.set_tag(store.client.create_run(other).info.run_id, tags.STATE, run["tags"][tags.STATE])
+    search = store.client.search_experiments
+    monkeypatch.setattr(MlflowClient, "search_experiments", lambda _, **options: search(**options | {"max_results": 1}))
+    monkeypatch.setattr("autoencoder.tracking.store.PAGE", 1)
+    assert reconcile.reconcile().run_id == run["id"]
+    assert len({found.info.run_id for found in Store().search("")}) == 4

@@ -9,7 +9,7 @@ from autoencoder.errors import without_passwords
 from autoencoder.record.curves import Point
 from autoencoder.record.identity import defining
 from autoencoder.record.lineage import Source
-from autoencoder.tracking import journal, points, runs, tags
+from autoencoder.tracking import contents, journal, runs, tags
 from autoencoder.tracking.client import entities
 from autoencoder.tracking.store import Store
 
@@ -72,12 +72,12 @@ def _follow(
     for batch in batches:
         new = [Point(**point) for entry in batch for point in entry.get("points", [])]
         run = store.client.get_run(run_id)
-        if points.contradicts(store, run, new):
+        if contents.contradicts(store, run, new):
             store.client.set_terminated(run_id, "KILLED")
             run = _begin_run(store, header)
             run_id = run.info.run_id
             _describe(store, run_id, header)
-        points.log(store, run_id, points.missing(store, run, new))
+        contents.log_points(store, run_id, contents.missing(store, run, new))
         end = next((entry for entry in batch if "status" in entry), end)
     runs.warn(store, run, trained, header["code"])
     ended = end["ended"] and max(end["ended"], int(run.info.start_time))

@@ -18,7 +18,7 @@ from autoencoder.errors import without_passwords
 from autoencoder.files import md5, md5_of_bytes
 from autoencoder.record import lineage
 from autoencoder.record.state import State
-from autoencoder.tracking import artifacts, journal, model, points, registry, runs, tags, view
+from autoencoder.tracking import contents, journal, model, registry, runs, tags, view
 from autoencoder.tracking.client import entities
 from autoencoder.tracking.store import Store
 
@@ -68,10 +68,10 @@ def mirror(store: Store, state: State, exported: Callable[[], Path]) -> Tracked:
             _log_dataset(store, run_id, state)
         store.client.log_batch(run_id, params=[entities.Param(*item) for item in lacking["params"].items()])
         runs.set_tags(store, run_id, lacking["tags"])
-        points.log(store, run_id, lacking["curves"])
+        contents.log_points(store, run_id, lacking["curves"])
         if state.code_as_recorded and (lacking["code"] or str(paths.LOCK) in lacking["files"]):  # other code may draw
             runs.log_lineage(store, run_id, source)
-        artifacts.put(store, run_id, lacking["files"])
+        contents.log_files(store, run_id, lacking["files"])
         if lacking["model"]:
             model.log_model(store, run_id, exported())
         _log_figures(store, run_id, state, lacking["figures"])
@@ -109,7 +109,7 @@ def find(store: Store, state: State) -> runs.Run | None:
     if run := runs.with_model(there, state.model_md5):
         return run
     unfinished = runs.without_model(there)
-    return unfinished if unfinished and not points.contradicts(store, unfinished, state.curves) else None
+    return unfinished if unfinished and not contents.contradicts(store, unfinished, state.curves) else None
 
 
 def tracked(store: Store, run_id: str, state: State) -> Tracked:
@@ -121,7 +121,7 @@ def tracked(store: Store, run_id: str, state: State) -> Tracked:
     lines = [f"MLflow run {name!r} holds this state: {link}", f"All runs, the best first: {view.link(ui, experiment)}"]
     if other := run.data.tags.get(tags.DIFFERS):
         lines.insert(0, f"warning: another training of this state gave another model: run {other}")
-    curves = points.added(store, run, state.curves)
+    curves = contents.added(store, run, state.curves)
     lines += [f"note: {curve} has values that somebody added; MLflow cannot remove them" for curve in curves]
     lines += [f"note: {note}" for note in registry.moved_by_hand(store, state)]
     return Tracked(run_id, name, link, "\n".join(lines))
@@ -129,7 +129,7 @@ def tracked(store: Store, run_id: str, state: State) -> Tracked:
 
 def missing(store: Store, run: runs.Run, state: State) -> dict[str, Any]:
     """What `run` lacks of `state`, by kind; nothing of a kind is an empty list or dict."""
-    there = artifacts.hashes(store, str(run.info.artifact_uri))
+    there = contents.hashes(store, str(run.info.artifact_uri))
     files = _files(run, state)
     logged = store.model(run.info.run_id)
     measured = {(metric.key, metric.value) for metric in logged.metrics or []} if logged else set()
@@ -138,7 +138,7 @@ def missing(store: Store, run: runs.Run, state: State) -> dict[str, Any]:
         "data": [] if run.inputs and run.inputs.dataset_inputs else [state.data_md5],
         "params": {name: value for name, value in state.params.items() if name not in run.data.params},
         "tags": {name: value for name, value in _tags(run, state).items() if run.data.tags.get(name) != value},
-        "curves": points.missing(store, run, state.curves),
+        "curves": contents.missing(store, run, state.curves),
         "code": _missing_lineage(run, state, there),
         "files": {name: content for name, content in files.items() if there.get(name) != md5_of_bytes(content)}
         | {name: None for name in there if name.startswith(DRAWN) and name not in files},  # an earlier drawing left it

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autoencoder.tracking import artifacts, export, tags
+from autoencoder.tracking import contents, export, tags
 from autoencoder.tracking.client import entities, models, pyfunc, types
 from autoencoder.tracking.store import Store
 
@@ -24,7 +24,7 @@ def log_model(store: Store, run_id: str, exported: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
         save_model(exported, path, models.Model(run_id=run_id, model_id=model.model_id))
-        files = artifacts.hashes_of_folder(path)
+        files = contents.hashes_of_folder(path)
         store.client.log_model_artifacts(model.model_id, str(path))
     store.client.set_logged_model_tags(model.model_id, {tags.FILES: json.dumps(files)})
     if not there:
@@ -51,7 +51,7 @@ def whole(store: Store, model: entities.LoggedModel | None) -> bool:
     if not model or tags.FILES not in model.tags:
         return False
     expected = json.loads(model.tags[tags.FILES])
-    return bool(expected.items() <= artifacts.hashes(store, model.artifact_location).items())
+    return bool(expected.items() <= contents.hashes(store, model.artifact_location).items())
 
 
 def save_model(exported: Path, path: Path, model: models.Model) -> None:

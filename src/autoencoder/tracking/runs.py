@@ -14,7 +14,7 @@ from autoencoder.errors import UserError
 from autoencoder.files import md5_of_bytes
 from autoencoder.record import identity
 from autoencoder.record.lineage import Origin, Source
-from autoencoder.tracking import artifacts, tags
+from autoencoder.tracking import contents, tags
 from autoencoder.tracking.client import entities
 from autoencoder.tracking.store import Store
 
@@ -117,7 +117,7 @@ def log_lineage(store: Store, run_id: str, source: Source) -> None:
         return
     diff = source.diff.encode("latin-1", "replace")  # a "…" stands for a password
     if diff or any(file.path == CHANGES for file in store.client.list_artifacts(run_id)):
-        artifacts.put(store, run_id, {CHANGES: diff or None})
+        contents.log_files(store, run_id, {CHANGES: diff or None})
     known = {tags.COMMIT: source.commit, tags.DIRTY: str(bool(diff)).lower(), tags.DIFF: md5_of_bytes(diff)}
     set_tags(store, run_id, known)
 

@@ -1,8 +1,14 @@
-"""The points of a training's curves in a run: what is there, what is lacking, and what contradicts."""
+"""What a run holds in MLflow of its curves and files: what is there, what is lacking, and what contradicts."""
 
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from autoencoder.files import md5
+from autoencoder.record import content
 from autoencoder.record.curves import Point
 from autoencoder.tracking import journal
-from autoencoder.tracking.client import entities
+from autoencoder.tracking.client import MlflowException, entities, get_artifact_repository
 from autoencoder.tracking.store import Store
 
 BATCH = 1_000  # metrics that MLflow accepts at once
@@ -35,9 +41,35 @@ def _there(store: Store, run: entities.Run, points: list[Point]) -> set[tuple[st
     }
 
 
-def log(store: Store, run_id: str, points: list[Point]) -> None:
+def log_points(store: Store, run_id: str, points: list[Point]) -> None:
     """Log `points`, at the time of each if it is known, else now."""
     now = journal.now()
     metrics = [entities.Metric(name, value, time or now, step) for name, step, value, time in points]
     for first in range(0, len(metrics), BATCH):
         store.client.log_batch(run_id, metrics=metrics[first : first + BATCH])
+
+
+def log_files(store: Store, run_id: str, contents: dict[str, bytes | None]) -> None:
+    """Log files with these `contents`, by name as in `figures/code.png`; None removes the file of that name."""
+    removed = [name for name, text in contents.items() if text is None]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in contents.items():
+            if text is not None:
+                content.write(Path(folder, name), text)
+        if len(removed) < len(contents):
+            store.client.log_artifacts(run_id, folder)
+    for name in removed:
+        get_artifact_repository(store.client.get_run(run_id).info.artifact_uri, store.uri).delete_artifacts(name)
+
+
+def hashes(store: Store, location: str) -> dict[str, str]:
+    """The MD5 of every file below the artifact location that can be read, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        with suppress(MlflowException):  # some of the files cannot be read
+            get_artifact_repository(location, store.uri).download_artifacts("", folder)
+        return hashes_of_folder(Path(folder))
+
+
+def hashes_of_folder(folder: Path) -> dict[str, str]:
+    """The MD5 of every file below `folder`, by name."""
+    return {file.relative_to(folder).as_posix(): md5(file) for file in folder.rglob("*") if file.is_file()}
