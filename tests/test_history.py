@@ -53,7 +53,7 @@ def test_what_is_neither_cached_nor_remote_is_gone_before_anything_is_checked_ou
 ) -> None:
     run("dvc", "init", "-q", cwd=repository)
     there = commit(repository, lock("0" * 32))
-    monkeypatch.setattr(history, "worktree", None)
+    monkeypatch.setattr(git, "worktree", None)
     history.fetch([there])
     with (
         pytest.raises(history.GoneError, match="neither in DVC's cache nor in a remote"),
@@ -80,11 +80,11 @@ def test_what_a_remote_has_of_many_states_is_fetched_at_once(
     commits = [commit(repository, lock(md5)) for md5 in ("0" * 32, there, "1" * 32)]
     content.cache_folder.cache_clear()
     calls = []
-    dvc = history._dvc
-    monkeypatch.setattr(history, "_dvc", lambda *names, **more: (calls.append(names), dvc(*names, **more))[1])
+    dvc = git.dvc
+    monkeypatch.setattr(git, "dvc", lambda *names, **more: (calls.append(names), dvc(*names, **more))[1])
     history.fetch(commits)
     assert [content.cached(md5).exists() for md5 in ("0" * 32, there, "1" * 32)] == [False, True, False]
-    assert [names[0] for names in calls] == ["remote", "cache", "fetch"]
+    assert [names[0] for names in calls] == ["cache", "remote", "cache", "fetch"]
     content.cache_folder.cache_clear()
 
 

@@ -1,7 +1,7 @@
 """A training's notes for MLflow: whole, locked while it lives, and never in its way."""
 
 import json
-import subprocess
+import os
 from pathlib import Path
 from typing import IO
 
@@ -72,7 +72,7 @@ def test_without_a_follower_the_journal_is_whole_and_left_to_track(
     def refuse(*_: object, **__: object) -> None:
         raise BlockingIOError("Resource temporarily unavailable")
 
-    monkeypatch.setattr(subprocess, "Popen", refuse)
+    monkeypatch.setattr(os, "posix_spawn", refuse)
     notes = train(said)
     (note,) = said
     assert "Resource temporarily unavailable" in note

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from test_tracking import (  # noqa: F401 (fixtures)
+    CHANGES,
     EVALUATION,
     begun,
     contents,
@@ -27,7 +29,7 @@ from autoencoder.data.images import Images
 from autoencoder.record import lineage
 from autoencoder.record.state import read
 from autoencoder.tracking import export, mirror, model, reconcile, registry, runs, server, tags
-from autoencoder.tracking.client import MlflowClient
+from autoencoder.tracking.client import MlflowClient, MlflowException
 from autoencoder.tracking.store import Store
 
 pytestmark = [  # MLflow's own
@@ -272,26 +274,27 @@ def sql_all(query: str) -> list[str]:
         return [str(value) for (value,) in connection.execute(query)]
 
 
+REFUSALS = [
+    MlflowException("Permission denied", PERMISSION_DENIED),  # of a server with passwords
+    MlflowException("(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: …]"),
+]
+
+
 @pytest.mark.usefixtures("workspace")
-def test_who_may_only_read_runs_the_pipeline_and_is_told_so_by_track(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite refuses to write, as it does for a file or a mount that may only be read; root may write to any file."""
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+def test_who_may_only_read_can_run_the_pipeline(refusal: MlflowException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise refusal
+
     lose_alias(Store(), "")
-    connect = sqlite3.connect
-
-    def reading(*arguments: object, **options: object) -> sqlite3.Connection:
-        connection = connect(*arguments, **options)  # type: ignore[call-overload]
-        connection.execute("PRAGMA query_only = ON")
-        return connection
-
-    monkeypatch.setattr(sqlite3, "connect", reading)
-    monkeypatch.setattr(sqlite3.dbapi2, "connect", reading)
-    (stage, typed) = (CliRunner().invoke(command, words) for command, words in ((track, []), (cli.main, ["track"])))
-    assert stage.exit_code == 0, stage.output
-    assert stage.stderr.count("\n") == 1
-    assert stage.stderr.startswith("note: MLflow store sqlite:")
+    for name in CHANGES:
+        monkeypatch.setattr(MlflowClient, name, refuse)
+    by_dvc, by_hand = (CliRunner().invoke(command, words) for command, words in ((track, []), (cli.main, ["track"])))
+    assert (by_dvc.exit_code, by_dvc.stdout, by_dvc.stderr.count("\n")) == (0, "", 1)
+    assert by_dvc.stderr.startswith("note: MLflow store sqlite:")
     assert paths.TRACKED.exists()
-    assert typed.exit_code == 1
-    assert "You may not write there, and what is lacking was not tracked" in typed.stderr
+    assert by_hand.exit_code == 1
+    assert by_hand.stderr.endswith("You may not write there, and what is lacking was not tracked\n")
 
 
 @pytest.mark.usefixtures("workspace")

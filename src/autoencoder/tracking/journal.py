@@ -8,7 +8,6 @@ import errno
 import fcntl
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -100,17 +99,14 @@ class Journal:
         if self.followed or self.failed:
             return
         self.followed = True
+        files = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, f"{self.path}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
         command = [sys.executable, "-m", "autoencoder.tracking.follower", str(self.path)]
         try:
-            with Path(f"{self.path}.log").open("wb") as log:
-                self.follower = subprocess.Popen(
-                    command,
-                    env=with_this_library(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            os.posix_spawn(sys.executable, command, with_this_library(), file_actions=files, setsid=True)
         except OSError as error:
             self._report(error)
 
