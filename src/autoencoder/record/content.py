@@ -41,29 +41,38 @@ def copy_committed(names: Iterable[str], folder: Path) -> None:
             files.extractall(folder, filter="data")
 
 
-def recorded_content(path: str, md5: str) -> bytes:
-    """The content of the file `path` that has the MD5: the workspace's, its commit's, or that of the DVC cache."""
+def recorded_content(path: str, md5: str) -> bytes | None:
+    """The content of the file `path` that has the MD5: the workspace's, its commit's, that of DVC's cache, or none."""
     if has_md5(Path(path), md5):
         return Path(path).read_bytes()
     committed = git.committed(path)
     if md5_of_bytes(committed) == md5:
         return committed
-    if has_md5(kept := cached(md5), md5):
-        return kept.read_bytes()
-    raise _nowhere(path, md5)
+    return cached(md5).read_bytes() if has_md5(cached(md5), md5) else None
 
 
 def supply(files: dict[str, str], scratch: Path) -> list[str]:
-    """Give `scratch` each of `files` with its MD5; return a note for each that the workspace holds otherwise."""
+    """Give `scratch` each of `files` with its MD5; return a note for each that the workspace holds otherwise.
+
+    Raises UserError if the content is nowhere.
+    """
     notes = []
     for path, md5 in files.items():
-        if not has_md5(scratch / path, md5):
-            if md5.endswith(".dir"):
-                _supply_folder(path, md5, scratch)
-            else:
-                write(scratch / path, recorded_content(path, md5))
-            if Path(path).exists() and not has_md5(Path(path), md5):
-                notes.append(_note(path))
+        target = scratch / path
+        if has_md5(target, md5):
+            continue
+        if md5.endswith(".dir"):
+            _supply_folder(path, md5, scratch)
+        elif (content := recorded_content(path, md5)) is not None:
+            write(target, content)
+        if not has_md5(target, md5):
+            raise UserError(
+                f"{path}: expected the content that dvc.lock records (MD5 {md5}) in the workspace, the commit or the "
+                "DVC cache, found it nowhere; `dvc repro` records the present one, `git checkout` or `dvc pull` brings "
+                "it back"
+            )
+        if Path(path).exists() and not has_md5(Path(path), md5):
+            notes.append(_note(path))
     return notes
 
 
@@ -72,6 +81,7 @@ def _note(path: str) -> str:
 
 
 def _supply_folder(path: str, md5: str, scratch: Path) -> None:
+    """Copy the folder from the workspace, else from the commit, else as far as the DVC cache has it."""
     target = scratch / path
     shutil.rmtree(target, ignore_errors=True)  # what is there may have more files
     if has_md5(Path(path), md5):
@@ -84,15 +94,6 @@ def _supply_folder(path: str, md5: str, scratch: Path) -> None:
         for file in json.loads(listed.read_text()):
             if (kept := cached(file["md5"])).exists():
                 write(target / file["relpath"], kept.read_bytes())
-    if not has_md5(target, md5):
-        raise _nowhere(path, md5)
-
-
-def _nowhere(path: str, md5: str) -> UserError:
-    return UserError(
-        f"{path}: expected the content that dvc.lock records (MD5 {md5}) in the workspace, the commit or the DVC "
-        "cache, found it nowhere; `dvc repro` records the present one, `git checkout` or `dvc pull` brings it back"
-    )
 
 
 def write(path: Path, content: bytes) -> None:
