@@ -47,9 +47,9 @@ def recorded(lock: str | None = None) -> dict[str, Stage]:
         return {
             name: Stage(
                 stage["cmd"],
-                {dep["path"]: dep["md5"] for dep in stage.get("deps", [])},
+                {dep["path"]: str(dep["md5"]) for dep in stage.get("deps", [])},
                 stage.get("params", {}).get(str(paths.PARAMS), {}),
-                {out["path"]: out["md5"] for out in stage.get("outs", [])},
+                {out["path"]: str(out["md5"]) for out in stage.get("outs", [])},
             )
             for name, stage in stages.items()
         }
