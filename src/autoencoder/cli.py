@@ -144,7 +144,7 @@ def verify_(names: tuple[str, ...]) -> None:
 @main.command("reproduce", cls=Command)
 @click.argument("run_id")
 def reproduce_(run_id: str) -> None:
-    """Run again what an MLflow run has recorded, in a scratch worktree, and compare every output with its hash."""
+    """Run again what an MLflow run has recorded, in a scratch clone, and compare every output with its hash."""
     from autoencoder.record import reproduce
     from autoencoder.tracking import runs
     from autoencoder.tracking.store import Store

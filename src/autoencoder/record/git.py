@@ -42,12 +42,14 @@ def committed(path: Path | str, commit: str = "HEAD") -> bytes:
 
 
 @contextmanager
-def worktree(commit: str) -> Iterator[Path]:
-    """The current folder as it is in `commit`, within a temporary worktree; no hook of the user's is run."""
+def checkout(commit: str) -> Iterator[Path]:
+    """The current folder as it is in `commit`, within a temporary clone; no hook of the user's is run.
+
+    The clone has no objects of its own. DVC does not work in a worktree of a submodule.
+    """
+    own = ("-c", f"core.hooksPath={os.devnull}")
     with tempfile.TemporaryDirectory() as folder:
-        checked("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach", folder, commit)
-        try:
-            yield Path(folder, checked("rev-parse", "--show-prefix").strip())
-        finally:
-            checked("worktree", "remove", "--force", folder)
-            checked("worktree", "prune")  # also what a process that was killed has left
+        top = checked("rev-parse", "--show-toplevel").removesuffix("\n")
+        checked(*own, "clone", "--quiet", "--shared", "--no-checkout", top, folder)
+        checked(*own, "-C", folder, "checkout", "--quiet", "--detach", commit)
+        yield Path(folder, checked("rev-parse", "--show-prefix").removesuffix("\n"))

@@ -1,4 +1,4 @@
-"""Every state that git and DVC remember, brought back one by one into a temporary worktree. Knows no MLflow."""
+"""Every state that git and DVC remember, brought back one by one into a temporary clone. Knows no MLflow."""
 
 import json
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def fetch(commits: list[str]) -> None:
             lacking |= _not_cached(commit)
     if not lacking or not git.dvc("remote", "list").stdout.strip():
         return
-    with _worktree("HEAD") as folder:
+    with _checkout("HEAD") as folder:
         for md5 in lacking:
             text = json.dumps({"outs": [{"md5": md5, "hash": "md5", "path": md5}]})
             content.write(folder / "outputs" / f"{md5}.dvc", text.encode())
@@ -60,20 +60,23 @@ def _not_cached(commit: str) -> set[str]:
 
 @contextmanager
 def checked_out(commit: str) -> Iterator[Path]:
-    """A worktree of `commit` with its outputs from DVC's cache. Raises GoneError if it lacks one; see `fetch`."""
+    """The files of `commit` with its outputs from DVC's cache. Raises GoneError if it lacks one; see `fetch`."""
     if _not_cached(commit):
         raise GoneError("its outputs are neither in DVC's cache nor in a remote")
-    with _worktree(commit) as folder:
+    with _checkout(commit) as folder:
         if git.dvc("checkout", "--quiet", folder=folder).returncode:
             raise GoneError("its outputs could not be checked out of DVC's cache")
         yield folder
 
 
 @contextmanager
-def _worktree(commit: str) -> Iterator[Path]:
+def _checkout(commit: str) -> Iterator[Path]:
     """The files of `commit` in a temporary folder with this repository's DVC cache, and its remotes."""
-    with git.worktree(commit) as folder:
+    with git.checkout(commit) as folder:
         if (local := Path(".dvc/config.local")).exists():
             content.write(folder / local, local.read_bytes())
-        git.dvc("cache", "dir", "--local", str(content.cache_folder()), folder=folder)
+        cache = folder / ".dvc/cache"
+        content.cache_folder().mkdir(parents=True, exist_ok=True)
+        cache.symlink_to(content.cache_folder())  # DVC's configuration cannot hold every path
+        git.dvc("cache", "dir", "--local", str(cache), folder=folder)
         yield folder
