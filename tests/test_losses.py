@@ -246,34 +246,6 @@ def test_a_workspace_that_was_moved_finds_its_artifacts(tmp_path: Path) -> None:
     assert all(location.startswith((moved.as_uri(), str(moved))) for location in found)
 
 
-@pytest.mark.parametrize("damage", ["cut", "other content", "a folder"])
-@pytest.mark.usefixtures("workspace")
-def test_a_damaged_database_is_one_line_that_says_what_to_do(damage: str) -> None:
-    path = Path("mlflow.db")
-    content = path.read_bytes()
-    try:
-        if damage == "a folder":
-            path.unlink()
-            path.mkdir()
-        else:
-            path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"no database" * 1000)
-        for command in (["track"], ["which-run"], ["ui"]):
-            done = CliRunner().invoke(cli.main, command)
-            assert done.exit_code == 1
-            assert done.output.count("\n") == 1
-            assert "expected MLflow's database" in done.output
-            assert "move it away" in done.output
-    finally:
-        if path.is_dir():
-            path.rmdir()
-        path.write_bytes(content)
-
-
-def sql_all(query: str) -> list[str]:
-    with closing(sqlite3.connect("mlflow.db")) as connection:
-        return [str(value) for (value,) in connection.execute(query)]
-
-
 REFUSALS = [
     MlflowException("Permission denied", PERMISSION_DENIED),  # of a server with passwords
     MlflowException("(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: …]"),
@@ -310,3 +282,32 @@ def test_nothing_is_overlooked_in_a_store_with_more_than_a_page_holds(monkeypatc
     monkeypatch.setattr("autoencoder.tracking.store.PAGE", 1)
     assert reconcile.reconcile().run_id == run["id"]
     assert len({found.info.run_id for found in Store().search("")}) == 4
+
+
+def sql_all(query: str) -> list[str]:
+    with closing(sqlite3.connect("mlflow.db")) as connection:
+        return [str(value) for (value,) in connection.execute(query)]
+
+
+@pytest.mark.parametrize("damage", ["cut", "other content", "a folder"])
+@pytest.mark.usefixtures("workspace")
+def test_a_damaged_database_is_one_line_that_says_what_to_do(damage: str) -> None:
+    """The last test of this file: MLflow keeps the database open that was there before."""
+    path = Path("mlflow.db")
+    content = path.read_bytes()
+    try:
+        if damage == "a folder":
+            path.unlink()
+            path.mkdir()
+        else:
+            path.write_bytes(content[: len(content) // 2] if damage == "cut" else b"no database" * 1000)
+        for command in (["track"], ["which-run"], ["ui"]):
+            done = CliRunner().invoke(cli.main, command)
+            assert done.exit_code == 1
+            assert done.output.count("\n") == 1
+            assert "expected MLflow's database" in done.output
+            assert "move it away" in done.output
+    finally:
+        if path.is_dir():
+            path.rmdir()
+        path.write_bytes(content)
