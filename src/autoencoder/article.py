@@ -7,6 +7,9 @@ from typing import Any
 PARAMS: dict[str, Any] = {
     "seed": 42,
     "data.name": "mnist",
+    "data.image_size": None,
+    "data.channels": None,
+    "data.test_fraction": 0.15,
     "model.name": "linear",
     "model.code_dimensions": 32,
     "train.epochs": 20,
