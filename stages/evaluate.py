@@ -1,4 +1,4 @@
-"""models/autoencoder.safetensors → metrics/evaluation.json, metrics/principal_angles.csv."""
+"""models/autoencoder.safetensors → metrics/evaluation.json, metrics/test_errors.csv, metrics/principal_angles.csv."""
 
 import click
 
@@ -11,7 +11,7 @@ def evaluate() -> None:
     settings = params.load()
     numerics.configure(settings.runtime)
 
-    from autoencoder.analysis.evaluation import compare_subspaces, errors
+    from autoencoder.analysis.evaluation import compare_subspaces, errors, quantiles
     from autoencoder.analysis.results import load_results
     from autoencoder.files import write_csv, write_json
     from autoencoder.models.linear import LinearAutoencoder
@@ -19,6 +19,7 @@ def evaluate() -> None:
     results = load_results()
     results.model.to(numerics.device(settings.runtime))
     figures = errors(results, settings.evaluate.batch_size)
+    write_csv(paths.TEST_ERRORS, quantiles(results, settings.evaluate.batch_size))
     test = figures["test"]
     click.echo(
         f"test mse {test['mse']:.4f}, {test['ratio_to_optimum']:.3f} times the optimum {test['optimum_mse']:.4f}"

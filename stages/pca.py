@@ -11,8 +11,10 @@ def pca() -> None:
     numerics.configure(params.load().runtime)
 
     from autoencoder.analysis.optimum import fit, save_optimum
+    from autoencoder.analysis.subspace import LARGEST, fit_leading
     from autoencoder.data.images import load_images
 
     images = load_images()
-    save_optimum(fit(images))
+    large = images.train[0].numel() > LARGEST
+    save_optimum(fit_leading(images) if large else fit(images))
     click.echo(f"principal axes of {len(images.train):,} training images in {paths.OPTIMUM}")

@@ -18,6 +18,7 @@ TRAINING = Path("metrics/training.csv")
 STEPS = Path("metrics/steps.csv")
 ANGLES = Path("metrics/principal_angles.csv")
 EVALUATION = Path("metrics/evaluation.json")
+TEST_ERRORS = Path("metrics/test_errors.csv")
 FIGURES = Path("figures")
 RECONSTRUCTIONS = FIGURES / "reconstructions.png"
 TRACKED = Path("mlruns/tracked")  # beside the store's artifacts: when those are removed, DVC runs `track` again

@@ -13,6 +13,7 @@ from autoencoder.record import identity, lock
 from autoencoder.record.curves import Point, points
 from autoencoder.record.lock import Stage
 
+USED = (paths.MODEL, paths.TEST_ERRORS)  # what it takes to use the model elsewhere
 CHAMPION = "test/final_mse"  # decides where params.yaml, of an earlier version, names no figure
 
 
@@ -23,8 +24,8 @@ class State:
     `key` names the state, `code` the code that trained it. `params` define it, `knobs` are those of evaluation and
     drawing. `data_md5` and `model_md5` are DVC's hashes, `model_sha256` is that of the same file. `curves` are the
     training's course, `figures` its final numbers, of which `champion` is the one that decides; `files` are the
-    pictures, `documents` the texts of params.yaml and of dvc.lock (without `track`, which is still to be recorded).
-    `code_as_recorded` is whether the workspace holds the code that made all this.
+    pictures and what it takes to use the model, `documents` the texts of params.yaml and of dvc.lock (without `track`,
+    which is still to be recorded). `code_as_recorded` is whether the workspace holds the code that made all this.
     """
 
     key: str
@@ -72,7 +73,7 @@ def read() -> State:
         curves=points(read_csv(paths.TRAINING), read_csv(paths.STEPS)),
         figures=figures(),
         champion=given.get("track.champion", CHAMPION),
-        files=sorted(Path(path) for path in outs if paths.FIGURES in Path(path).parents),
+        files=sorted(path for path in map(Path, outs) if paths.FIGURES in path.parents or path in USED),
         documents={str(paths.PARAMS): paths.PARAMS.read_text(), str(paths.LOCK): lock.lock_without(others)},
         code_as_recorded=_holds_code(stages.values()),
     )
