@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from autoencoder.errors import UserError
 
@@ -93,11 +93,18 @@ def decode_chunk(paths: Sequence[str], wanted: Wanted) -> list[Picture | str]:
         for path in paths:
             try:
                 found.append(decode(path, wanted))
-            except Image.DecompressionBombWarning:
+            except (Image.DecompressionBombWarning, Image.DecompressionBombError):
                 found.append(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller")
             except Exception as error:  # Pillow raises many kinds for damaged files
-                found.append(" ".join(str(error).replace(f" {path!r}", "").split()) or type(error).__name__)
+                found.append(_reason(error, path))
     return found
+
+
+def _reason(error: Exception, path: str) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"no picture in a known format ({', '.join(FORMATS)})"
+    text = getattr(error, "strerror", None) or str(error).replace(path, "the file")
+    return " ".join(text.split()) or type(error).__name__
 
 
 def decode_all(paths: Sequence[str], wanted: Wanted) -> Iterator[Picture | str]:
