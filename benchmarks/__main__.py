@@ -19,7 +19,7 @@ from autoencoder import numerics, params
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "benchmarks.json"
 FIGURE = ROOT / "docs" / "images" / "scaling.png"
-NAMES = ("speed", "noise", "scaling", "memory", "overhead", "resume", "following")
+NAMES = ("speed", "noise", "scaling", "memory", "overhead", "resume", "following", "pictures", "anomalies")
 
 
 @click.command()
@@ -30,10 +30,12 @@ def main(names: tuple[str, ...], epochs: int) -> None:
     os.chdir(ROOT)
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # dvc.yaml says `python`
     numerics.configure(params.Runtime(device="cpu", numerics="fast", threads=1))
+    import anomalies
     import following
     import memory
     import noise
     import overhead
+    import pictures
     import resume
     import scaling
     import speed
@@ -45,6 +47,8 @@ def main(names: tuple[str, ...], epochs: int) -> None:
         "memory": (memory.measure, memory.table),
         "resume": (lambda: resume.measure(2 * epochs), resume.table),
         "following": (lambda: following.measure(epochs), following.table),
+        "pictures": (pictures.measure, pictures.table),
+        "anomalies": (anomalies.measure, anomalies.table),
         "overhead": (lambda: overhead.measure(3), overhead.table),
     }
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

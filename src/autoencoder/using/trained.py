@@ -58,21 +58,23 @@ class Trained:
 def load(source: str | None) -> Trained:
     """The trained model `source`: None is the workspace's, else a file, a run's id, `models:/NAME@ALIAS` or `/VERSION`.
 
-    The errors of a file's test images are read from test_errors.csv beside it or in ../metrics. Raises UserError.
+    The errors of a file's test images are read from test_errors.csv beside it, for models/autoencoder.safetensors from
+    the metrics of that workspace. Raises UserError.
     """
     if source is None:
-        return _read(paths.MODEL, [paths.TEST_ERRORS])
+        return _read(paths.MODEL, paths.TEST_ERRORS)
     if Path(source).is_file() or source.endswith(".safetensors"):
-        file, name = Path(source), paths.TEST_ERRORS.name
-        return _read(file, [file.with_name(name), file.parent.parent / paths.TEST_ERRORS])
+        file = Path(source).absolute()
+        of_workspace = file.parts[-len(paths.MODEL.parts) :] == paths.MODEL.parts
+        errors = file.parents[1] / paths.TEST_ERRORS if of_workspace else file.with_name(paths.TEST_ERRORS.name)
+        return _read(Path(source), errors)
     from autoencoder.tracking import fetch
     from autoencoder.tracking.store import Store
 
     with tempfile.TemporaryDirectory() as folder:
         fetch.fetch(Store(create=False), source, [paths.MODEL, paths.TEST_ERRORS], Path(folder))
-        return _read(Path(folder) / paths.MODEL, [Path(folder) / paths.TEST_ERRORS])
+        return _read(Path(folder) / paths.MODEL, Path(folder) / paths.TEST_ERRORS)
 
 
-def _read(model: Path, errors: list[Path]) -> Trained:
-    known = next((path for path in errors if path.exists()), None)
-    return Trained(*load_model(model), read_csv(known) if known else None)
+def _read(model: Path, errors: Path) -> Trained:
+    return Trained(*load_model(model), read_csv(errors) if errors.exists() else None)
