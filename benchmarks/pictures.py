@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from autoencoder import paths
+
 ROOT = Path(__file__).resolve().parent.parent
 COUNT, EDGE = 100_000, 64
 ROUNDS = 3
@@ -50,7 +52,9 @@ if __name__ == "__main__":
 
 def measure() -> dict[str, Any]:
     """Pictures per second of both, the best of rounds in turn; MiB above the start."""
-    with tempfile.TemporaryDirectory(dir=ROOT) as name:
+    work = ROOT / paths.WORK  # git ignores it
+    work.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=work) as name:
         folder = Path(name)
         files = make(folder / "data/sets/many")
         alone, ours = [], []
