@@ -15,7 +15,14 @@ COUNT = st.integers(1, 2**31 - 1)
 VALID = st.fixed_dictionaries(
     {
         "seed": st.integers(0, 2**63 - 1),
-        "data": st.fixed_dictionaries({"name": st.sampled_from(["mnist", "fashion_mnist", "kmnist", "digits"])}),
+        "data": st.fixed_dictionaries(
+            {
+                "name": st.sampled_from(["mnist", "fashion_mnist", "kmnist", "digits"]),
+                "image_size": st.none() | st.integers(1, 4096),
+                "channels": st.sampled_from([None, 1, 3]),
+                "test_fraction": st.floats(0, 1, exclude_min=True, exclude_max=True),
+            }
+        ),
         "model": st.fixed_dictionaries({"name": st.just("linear"), "code_dimensions": COUNT}),
         "train": st.fixed_dictionaries(
             {
@@ -61,7 +68,7 @@ def test_the_default_file_holds_the_articles_settings() -> None:
     defaults = params.load(ROOT / "params.yaml")
     assert defaults.model_dump() == {
         "seed": 42,
-        "data": {"name": "mnist"},
+        "data": {"name": "mnist", "image_size": None, "channels": None, "test_fraction": 0.15},
         "model": {"name": "linear", "code_dimensions": 32},
         "train": {
             "epochs": 20,

@@ -134,8 +134,6 @@ def encode_(names: tuple[str, ...], output: Path | None, model: str | None, rank
     outcome = encode(trained, files, output)
     if output:
         click.echo(f"{len(outcome.ranked):,} pictures in {output}", err=True)
-    if outcome.resized:
-        click.echo(f"note: {outcome.resized:,} pictures had other sizes than the model's, and were resized", err=True)
     if trained.test_errors is None:
         click.echo("note: no test_errors.csv is known for this model: the percentiles are empty", err=True)
     if sheet and outcome.odd:

@@ -34,11 +34,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels in 0…255 of `shape` (channels, height, width), as bytes in that order, and the size that the file had."""
+    """Pixels in 0…255 of `shape` (channels, height, width), as bytes in that order."""
 
     shape: tuple[int, int, int]
     pixels: bytes
-    found: tuple[int, int]
 
 
 def decode(path: str, wanted: Wanted) -> Picture:
@@ -51,7 +50,6 @@ def decode(path: str, wanted: Wanted) -> Picture:
     if not stat.S_ISREG(Path(path).stat().st_mode):  # to open a pipe would wait for ever
         raise ValueError("no regular file")
     with Image.open(path, formats=FORMATS) as image:
-        found = image.height, image.width
         if wanted.size:
             image.draft(None, (2 * max(wanted.size), 2 * max(wanted.size)))  # a JPEG is decoded at ½, ¼ or ⅛ then
         ImageOps.exif_transpose(image, in_place=True)
@@ -59,7 +57,7 @@ def decode(path: str, wanted: Wanted) -> Picture:
     if wanted.channels and len(prepared.getbands()) != wanted.channels:
         prepared = prepared.convert("RGB")
     bands = prepared.split()
-    return Picture((len(bands), prepared.height, prepared.width), b"".join(map(Image.Image.tobytes, bands)), found)
+    return Picture((len(bands), prepared.height, prepared.width), b"".join(map(Image.Image.tobytes, bands)))
 
 
 def _opaque(image: Image.Image, channels: int | None) -> Image.Image:

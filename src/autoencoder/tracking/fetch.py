@@ -9,8 +9,8 @@ from autoencoder.tracking.store import Store
 PREFIX = "models:/"
 
 
-def fetch(store: Store, source: str, files: Sequence[Path], folder: Path) -> None:
-    """Copy `files` of the run `source`, an id, `models:/NAME@ALIAS` or `models:/NAME/VERSION`, into `folder`.
+def fetch(store: Store, source: str, files: Sequence[Path], folder: Path) -> list[Path]:
+    """Copy `files` of the run `source`, an id, `models:/NAME@ALIAS` or `models:/NAME/VERSION`, into `folder`; return where they are.
 
     Raises UserError if there is no such run or it has not all of them.
     """
@@ -20,6 +20,7 @@ def fetch(store: Store, source: str, files: Sequence[Path], folder: Path) -> Non
             raise UserError(
                 f"{source}: expected a file, the id of a run or {PREFIX}NAME@ALIAS; MLflow store {store.uri} has none"
             )
+        fetched = []
         for file in files:
             there = {found.path for found in store.client.list_artifacts(run_id, str(file.parent))}
             if str(file) not in there:
@@ -27,7 +28,8 @@ def fetch(store: Store, source: str, files: Sequence[Path], folder: Path) -> Non
                     f"run {run_id}: expected its artifact {file}, not found: the run is of an earlier version, or not "
                     "finished; dvc repro, or autoencoder track"
                 )
-            store.client.download_artifacts(run_id, str(file), str(folder))
+            fetched.append(Path(store.client.download_artifacts(run_id, str(file), str(folder))))
+        return fetched
 
 
 def _run_of_model(store: Store, source: str) -> str:

@@ -44,7 +44,6 @@ class Outcome:
     ranked: list[tuple[float, float, str]]
     odd: list[Odd]
     bad: list[str]
-    resized: int
 
 
 def named(arguments: Sequence[str], standard_input: Iterable[str]) -> list[str]:
@@ -65,9 +64,9 @@ def named(arguments: Sequence[str], standard_input: Iterable[str]) -> list[str]:
 
 def encode(trained: Trained, files: Sequence[str], output: Path | None) -> Outcome:
     """Encode `files` in their order and write the table `output`; pictures that cannot be decoded are left out."""
-    outcome = Outcome([], [], [], 0)
+    outcome = Outcome([], [], [])
     columns = tables.schema(trained.description.code_dimensions)
-    size, order = trained.wanted.size, count(0, -1)
+    order = count(0, -1)
     rows: list[tuple[str, Picture]] = []
     batch = max(1, min(BATCH, BATCH_PIXELS // trained.description.input_dimensions))
     with ExitStack() as stack:
@@ -78,7 +77,6 @@ def encode(trained: Trained, files: Sequence[str], output: Path | None) -> Outco
             if isinstance(picture, str):
                 outcome.bad.append(f"{pictures.shown(path)}: {picture}")
                 continue
-            outcome.resized += picture.found not in (size, (size or ())[::-1])
             rows.append((path, picture))
             if len(rows) == batch:
                 _finish(trained, rows, table, outcome, order)

@@ -72,8 +72,7 @@ def load(source: str | None) -> Trained:
     from autoencoder.tracking.store import Store
 
     with tempfile.TemporaryDirectory() as folder:
-        fetch.fetch(Store(create=False), source, [paths.MODEL, paths.TEST_ERRORS], Path(folder))
-        return _read(Path(folder) / paths.MODEL, Path(folder) / paths.TEST_ERRORS)
+        return _read(*fetch.fetch(Store(create=False), source, [paths.MODEL, paths.TEST_ERRORS], Path(folder)))
 
 
 def _read(model: Path, errors: Path) -> Trained:
