@@ -10,9 +10,9 @@ PREFIX = "models:/"
 
 
 def fetch(store: Store, source: str, files: Sequence[Path], folder: Path) -> list[Path]:
-    """Copy `files` of the run `source`, an id, `models:/NAME@ALIAS` or `models:/NAME/VERSION`, into `folder`; return where they are.
+    """Copy `files` of the run `source`, an id, `models:/NAME@ALIAS` or `models:/NAME/VERSION`, into `folder`.
 
-    Raises UserError if there is no such run or it has not all of them.
+    Return where they are. Raises UserError if there is no such run or it has not all of them.
     """
     with store.errors():
         run_id = _run_of_model(store, source) if source.startswith(PREFIX) else source.removeprefix("runs:/")
