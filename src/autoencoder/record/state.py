@@ -14,6 +14,7 @@ from autoencoder.record.curves import Point, points
 from autoencoder.record.lock import Stage
 
 SHOWN = (str(paths.FIGURES), str(paths.FAMILY))  # outputs that a run shows as they are
+USED = (str(paths.MODEL), str(paths.TEST_ERRORS))  # what it takes to use the model elsewhere
 CURVES = ("mse", "nats")
 CHAMPION = "test/final_mse"  # decides where params.yaml, of an earlier version, names no figure
 
@@ -25,8 +26,9 @@ class State:
     `key` names the state, `code` the code that trained it. `params` define it, `knobs` are those of evaluation and
     drawing. `data_md5` and `model_md5` are DVC's hashes, `model_sha256` is that of the same file. `curves` are the
     training's course, `figures` its final numbers, of which `champion` is the one that decides; `files` are the
-    pictures and the page, `documents` the texts of params.yaml and of dvc.lock (without `track`, which is still to be
-    recorded). `code_as_recorded` is whether the workspace holds the code that made all this.
+    pictures, the page and what it takes to use the model, `documents` the texts of params.yaml and of dvc.lock (without
+    `track`, which is still to be recorded). `code_as_recorded` is whether the workspace holds the code that made all
+    this.
     """
 
     key: str
@@ -74,7 +76,7 @@ def read() -> State:
         curves=points(read_csv(paths.TRAINING), read_csv(paths.STEPS)),
         figures=figures(),
         champion=given.get("track.champion", CHAMPION),
-        files=sorted(file for path in outs if path.startswith(SHOWN) for file in _files(Path(path))),
+        files=sorted(file for path in outs if path.startswith((*SHOWN, *USED)) for file in _files(Path(path))),
         documents={
             str(paths.PARAMS): paths.PARAMS.read_text(encoding="utf-8"),
             str(paths.LOCK): lock.lock_without(others),

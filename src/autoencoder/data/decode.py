@@ -1,0 +1,141 @@
+"""Files → pixels of one shape, on all cores. Nothing here imports numpy or torch: a new process starts in a moment."""
+
+import multiprocessing
+import os
+import signal
+import stat
+import threading
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from autoencoder.errors import UserError
+
+SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+GREY = {"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"}
+CHUNK = 64  # pictures that a process decodes at a time
+AHEAD = 3  # chunks per process that are decoded or wait
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What every picture is made into: `size` is (height, width), `channels` 1 or 3; None takes it from the picture."""
+
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Pixels in 0…255 of `shape` (channels, height, width), as bytes in that order."""
+
+    shape: tuple[int, int, int]
+    pixels: bytes
+
+
+def decode(path: str, wanted: Wanted) -> Picture:
+    """The picture in the file `path`: its first frame, upright, what is transparent on white, 16 bits by their upper 8.
+
+    The centre of a picture of other proportions is cut out; it is resized by a triangle filter as wide as the new
+    pixels. Colour becomes grey as in ITU-R 601 (0.299 R + 0.587 G + 0.114 B). Embedded colour profiles are not applied.
+    Raises OSError, ValueError, SyntaxError and what else Pillow raises if the file holds no whole picture.
+    """
+    if not stat.S_ISREG(Path(path).stat().st_mode):  # to open a pipe would wait for ever
+        raise ValueError("no regular file")
+    with Image.open(path, formats=FORMATS) as image:
+        if wanted.size:
+            image.draft(None, (2 * max(wanted.size), 2 * max(wanted.size)))  # a JPEG is decoded at ½, ¼ or ⅛ then
+        ImageOps.exif_transpose(image, in_place=True)
+        prepared = _resized(_opaque(image, wanted.channels), wanted.size)
+    if wanted.channels and len(prepared.getbands()) != wanted.channels:
+        prepared = prepared.convert("RGB")
+    bands = prepared.split()
+    return Picture((len(bands), prepared.height, prepared.width), b"".join(map(Image.Image.tobytes, bands)))
+
+
+def _opaque(image: Image.Image, channels: int | None) -> Image.Image:
+    """The picture as L or RGB: L if it is grey itself or `channels` asks for it."""
+    mode = "L" if image.mode in GREY or channels == 1 else "RGB"
+    if image.mode in ("I", "F"):
+        raise ValueError("32 bits per pixel, whose black and white are not known; save it with 8 or 16")
+    if image.mode.startswith("I;16"):
+        return image.convert("I").point(lambda value: value / 256).convert("L")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _resized(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
+    if size in (None, (image.height, image.width)):
+        return image
+    height, width = size
+    scale = min(image.height / height, image.width / width)
+    left, top = max(0.0, (image.width - scale * width) / 2), max(0.0, (image.height - scale * height) / 2)
+    return image.resize((width, height), Image.Resampling.BILINEAR, (left, top, image.width - left, image.height - top))
+
+
+def decode_chunk(paths: Sequence[str], wanted: Wanted) -> list[Picture | str]:
+    """The pictures in the files `paths`; for each that cannot be decoded the reason."""
+    found: list[Picture | str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for path in paths:
+            try:
+                found.append(decode(path, wanted))
+            except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+                found.append(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller")
+            except Exception as error:  # Pillow raises many kinds for damaged files
+                found.append(_reason(error, path))
+    return found
+
+
+def _reason(error: Exception, path: str) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"no picture in a known format ({', '.join(FORMATS)})"
+    text = getattr(error, "strerror", None) or str(error).replace(path, "the file")
+    return " ".join(text.split()) or type(error).__name__
+
+
+def decode_all(paths: Sequence[str], wanted: Wanted) -> Iterator[Picture | str]:
+    """`decode_chunk` of any number of files, in their order, by as many processes as there are cores.
+
+    A bounded number of pictures is in memory at a time. Raises UserError if a process dies.
+    """
+    workers = min(os.cpu_count() or 1, -(-len(paths) // CHUNK))
+    if workers <= 1:
+        yield from decode_chunk(paths, wanted)
+        return
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+    try:
+        pending: deque[Future[list[Picture | str]]] = deque()
+        for first in range(0, len(paths), CHUNK):
+            pending.append(pool.submit(decode_chunk, paths[first : first + CHUNK], wanted))
+            if len(pending) > AHEAD * workers:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+    except BrokenProcessPool:
+        raise UserError("a process that decodes pictures died, maybe for lack of memory; type it again") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Leave ^C to the parent process, and end with it, however it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
