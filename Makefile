@@ -25,11 +25,19 @@ digits: setup
 	@printf '%s\n' "" "$(BANNER)" "What was run: the pipeline on DIGITS (1,797 images of 8 x 8), because no mirror could be reached." \
 	  "To run the default when you are online: git checkout params.yaml dvc.lock && make" "$(BANNER)"
 
-setup: $(VENV)/installed
+# What requirements.lock pins for every platform is there. Else the Python was upgraded or removed, or a package was.
+WHOLE = import re; from importlib.metadata import version; \
+  pins = re.findall(r"^([\w.-]+)==(\S+) \\$$", open("requirements.lock").read(), re.M); \
+  exit(any(version(name).partition("+")[0] != pin.partition("+")[0] for name, pin in [*pins, ("autoencoder", version("autoencoder"))]))
+
+setup:
+	@$(VENV)/bin/python -c '$(WHOLE)' 2>/dev/null || rm -f $(VENV)/installed
+	@$(MAKE) --silent --no-print-directory $(VENV)/installed
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"expected python3 >= 3.11, found {sys.version.split()[0]}; set PYTHON=…")'
-	test -x $(VENV)/bin/pip || $(PYTHON) -m venv $(VENV)
+	echo "Setting up $(VENV), which takes minutes"
+	$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check $(UV)
 	uv pip install --quiet --require-hashes -r requirements.lock
 	uv pip install --quiet --no-deps --no-build-isolation -e .
@@ -51,6 +59,7 @@ bench: setup
 
 lock: setup
 	uv pip compile --quiet pyproject.toml --extra dev --universal --generate-hashes --no-emit-index-url -o requirements.lock
+	uv pip compile --quiet pyproject.toml --extra dev --extra s3 --universal --generate-hashes --no-emit-index-url -o requirements-s3.lock
 
 deps: setup
 	python tests/dependencies.py

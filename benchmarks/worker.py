@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 SEED, BATCH, CODE, LEARNING_RATE, MOMENTUM = 42, 32, 32, 10**-1.5, 0.5
-WIDTHS, MLP_BATCH, MLP_LEARNING_RATE = (784, 512, 256, 32), 128, 1e-3
+HIDDEN, MLP_BATCH, MLP_LEARNING_RATE = (512, 256), 128, 1e-3
 ENDLESS = 1_000_000
 Spent = tuple[float, float]  # seconds by the clock, and of all CPUs
 Epochs = Iterator[tuple[Spent, float | None]]  # what training took, test mse
@@ -91,24 +91,28 @@ def general(path: Path) -> Epochs:
     from autoencoder.training.replay import Replayed
     from autoencoder.training.steps import autograd
 
-    loop.learner = lambda model, optimizer: Replayed(autograd(model, optimizer), model)
+    loop.learner = lambda model, *others: Replayed(autograd(model, *others), model)
     return project(path, Description("linear", CODE, (1, 28, 28)).build(SEED))
 
 
 def mlp(path: Path) -> Epochs:
     """The training of an MLP with Adam by this project."""
-    return project(path, network(), optimizer="adam", batch_size=MLP_BATCH, learning_rate=MLP_LEARNING_RATE)
+    from autoencoder.models.saved import Description
+
+    options = {"hidden": list(HIDDEN), "activation": "relu"}
+    model = Description("mlp", CODE, (1, 28, 28), options).build(SEED)
+    return project(path, model, optimizer="adam", batch_size=MLP_BATCH, learning_rate=MLP_LEARNING_RATE)
 
 
 def network() -> Any:
-    """The autoencoder 784-512-256-32-256-512-784 with relu."""
+    """The same MLP, with the same weights, in torch alone."""
     import torch
     from torch import nn
 
     torch.manual_seed(SEED)
-    widths = (*WIDTHS, *WIDTHS[-2::-1])
-    layers = [nn.Sequential(nn.Linear(a, b), nn.ReLU()) for a, b in pairwise(widths)]
-    return nn.Sequential(*layers[:-1], layers[-1][0])
+    halves = (784, *HIDDEN, CODE), (CODE, *reversed(HIDDEN), 784)
+    layers = [[layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b), nn.ReLU())] for widths in halves]
+    return nn.Sequential(*(layer for half in layers for layer in half[:-1]))
 
 
 def project(path: Path, model: Any, **changes: Any) -> Epochs:

@@ -10,7 +10,7 @@ def pca() -> None:
 
     numerics.configure(params.load().runtime)
 
-    from autoencoder.analysis.evaluation import pixel_class_errors
+    from autoencoder.analysis.classify import pixel_class_errors
     from autoencoder.analysis.optimum import fit, save_optimum
     from autoencoder.analysis.subspace import LARGEST, fit_leading
     from autoencoder.data.images import load_images

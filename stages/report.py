@@ -2,8 +2,6 @@
 
 import click
 
-RECIPE = {"seed", "data", "model", "corruption", "constraint", "train"}  # what led to the trained state
-
 
 @click.command()
 def report() -> None:
@@ -16,7 +14,14 @@ def report() -> None:
     from autoencoder import files
     from autoencoder.report import page, run
 
-    recipe = settings.model_dump(include=RECIPE)
+    recipe = {
+        "seed": settings.seed,
+        "data": settings.data.model_dump(),
+        "model": settings.model.model_dump(),
+        "corruption": settings.corruption.model_dump(),
+        "constraint": settings.constraint.model_dump(),
+        "train": settings.train.model_dump(),
+    }
     content = page.render(run.load(recipe)).encode()
     files.write_atomically(paths.REPORT, content)
     click.echo(f"{paths.REPORT}: open it in a browser ({len(content) / 1e6:.2f} MB, needs no network)")

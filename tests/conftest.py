@@ -1,6 +1,7 @@
 """Fixtures, and the two things that must happen before torch and this project's modules are imported."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +109,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run("git", "add", "-A", cwd=folder)
     run("git", "commit", "-qm", "Start", cwd=folder)
     return folder
+
+
+@pytest.fixture
+def own_clone(clone: Path, tmp_path: Path) -> Path:
+    """A copy of `clone` for a test that changes it."""
+    return Path(shutil.copytree(clone, tmp_path / "clone", symlinks=True))

@@ -58,9 +58,7 @@ MAY_NAME = {
 }
 # Which modules may have a package loaded, by whatever they import, once they are imported themselves.
 COMPUTING = {
-    name
-    for name in MODULES
-    if name.startswith(("kernels.", "data.", "models.", "training.", "analysis.", "using."))
+    name for name in MODULES if name.startswith(("kernels.", "data.", "models.", "training.", "analysis.", "using."))
 }
 WITHOUT_MLFLOW = {f"tracking.{name}" for name in ("export", "follower", "journal", "server", "tags", "view")}
 MLFLOW = {name for name in MODULES if name.startswith("tracking.")} - WITHOUT_MLFLOW

@@ -54,18 +54,18 @@ def test_the_command_lists_the_examples() -> None:
 
 
 @pytest.mark.slow
-def test_an_example_runs_as_an_experiment_of_its_name_and_leaves_an_edited_workspace_alone(clone: Path) -> None:
-    text = (clone / "params.yaml").read_text().replace("momentum: 0.5", "momentum: 0.9")
-    (clone / "params.yaml").write_text(text)
-    example = clone / "examples" / "tiny.yaml"
+def test_an_example_runs_as_an_experiment_of_its_name_and_leaves_an_edited_workspace_alone(own_clone: Path) -> None:
+    text = (own_clone / "params.yaml").read_text().replace("momentum: 0.5", "momentum: 0.9")
+    (own_clone / "params.yaml").write_text(text)
+    example = own_clone / "examples" / "tiny.yaml"
     example.write_text(
         "# Look at nothing.\ndata: {name: digits}\nmodel: {name: mlp, hidden: [9], code_dimensions: 2}\n"
         "constraint: {name: variational}\ntrain: {epochs: 1, log_every: 20}\n"
     )
-    before = {path: path.stat().st_mtime_ns for name in ("metrics", "models") for path in (clone / name).rglob("*")}
-    run("autoencoder", "example", "tiny", cwd=clone)
-    assert (clone / "params.yaml").read_text() == text
+    before = {path: path.stat().st_mtime_ns for name in ("metrics", "models") for path in (own_clone / name).rglob("*")}
+    run("autoencoder", "example", "tiny", cwd=own_clone, timeout=280)
+    assert (own_clone / "params.yaml").read_text() == text
     assert all(path.stat().st_mtime_ns == moment for path, moment in before.items())
-    assert "tiny" in run("dvc", "exp", "list", "--name-only", cwd=clone).stdout.split()
-    changed = run("dvc", "exp", "show", "--csv", cwd=clone).stdout
+    assert "tiny" in run("dvc", "exp", "list", "--name-only", cwd=own_clone).stdout.split()
+    changed = run("dvc", "exp", "show", "--csv", cwd=own_clone).stdout
     assert "variational" in changed

@@ -8,7 +8,7 @@ import pytest
 from conftest import run
 
 from autoencoder.errors import UserError
-from autoencoder.record import content, history
+from autoencoder.record import content, git, history
 
 
 def lock(model: str, *, seed: int = 42, code: str = "a", data: str = "d") -> str:
@@ -86,3 +86,15 @@ def test_what_a_remote_has_of_many_states_is_fetched_at_once(
     assert [content.cached(md5).exists() for md5 in ("0" * 32, there, "1" * 32)] == [False, True, False]
     assert [names[0] for names in calls] == ["remote", "cache", "fetch"]
     content.cache_folder.cache_clear()
+
+
+def test_a_project_in_a_subfolder_of_a_repository_is_found_there(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "below").mkdir()
+    monkeypatch.chdir(repository / "below")
+    found = commit(repository / "below", lock("x"))
+    assert history.states() == [found]
+    with git.worktree(found) as folder:
+        assert (folder / "dvc.lock").read_text() == lock("x")
+    assert run("git", "worktree", "list", cwd=repository).stdout.count("\n") == 1

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
-from autoencoder.analysis import judge
+from autoencoder.analysis import classify, judge
 from autoencoder.analysis.optimum import fit
 from autoencoder.data.images import Images, scale
 from autoencoder.models.autoencoder import Autoencoder
@@ -186,7 +186,7 @@ def test_the_probe_is_scikit_learns_least_squares(digits: Images) -> None:
     train, labels, test, test_labels = splits(digits)
     oracle = LinearRegression().fit(train.numpy(), np.eye(10)[labels.numpy()])
     wrong = (oracle.predict(test.numpy()).argmax(1) != test_labels.numpy()).mean()
-    assert judge.probe_error(train, labels, test, test_labels) == pytest.approx(wrong, abs=1e-12)
+    assert classify.probe_error(train, labels, test, test_labels) == pytest.approx(wrong, abs=1e-12)
 
 
 @pytest.mark.parametrize("neighbours", [1, 5, 40])
@@ -194,27 +194,27 @@ def test_neighbours_are_scikit_learns(digits: Images, neighbours: int) -> None:
     train, labels, test, test_labels = splits(digits)
     oracle = KNeighborsClassifier(neighbours, algorithm="brute").fit(train.double().numpy(), labels.numpy())
     wrong = (oracle.predict(test.double().numpy()) != test_labels.numpy()).mean()
-    assert judge.neighbour_error(train, labels, test, test_labels, neighbours=neighbours) == pytest.approx(wrong)
+    assert classify.neighbour_error(train, labels, test, test_labels, neighbours=neighbours) == pytest.approx(wrong)
 
 
 def test_neighbours_report_progress_and_need_not_be_many(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     train, labels, test, test_labels = splits(digits)
-    monkeypatch.setattr(judge, "TRAIN_LIMIT", 100)
-    monkeypatch.setattr(judge, "TEST_LIMIT", 250)
+    monkeypatch.setattr(classify, "TRAIN_LIMIT", 100)
+    monkeypatch.setattr(classify, "TEST_LIMIT", 250)
     blocks: list[int] = []
 
     def progress(todo: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
         blocks.extend(len(codes) for codes, _ in todo)
         return todo
 
-    error = judge.neighbour_error(train, labels, test, test_labels, neighbours=1_000, progress=progress)
+    error = classify.neighbour_error(train, labels, test, test_labels, neighbours=1_000, progress=progress)
     assert blocks == [200, 50]
     assert 0.8 < error < 1  # all 100 are neighbours of each: always the same class
 
 
 def test_thinning_spreads_evenly_and_keeps_what_is_few() -> None:
-    assert judge.thin(torch.arange(10), 4).tolist() == [0, 2, 5, 7]
-    assert judge.thin(torch.arange(3), 4).tolist() == [0, 1, 2]
+    assert classify.thin(torch.arange(10), 4).tolist() == [0, 2, 5, 7]
+    assert classify.thin(torch.arange(3), 4).tolist() == [0, 1, 2]
 
 
 @pytest.fixture(scope="module")

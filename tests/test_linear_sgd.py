@@ -97,7 +97,10 @@ from autoencoder.params import Train
 from autoencoder.training import loop, resume
 pixels = torch.zeros(64, 1, 8, 8, dtype=torch.uint8)
 for optimizer in ("sgd", "adam"):
-    settings = Train(epochs=1, batch_size=8, optimizer=optimizer, learning_rate=0.1, momentum=0.5, log_every=1)
+    settings = Train(
+        loss="mse", epochs=1, batch_size=8, optimizer=optimizer, learning_rate=0.1, momentum=0.5, weight_decay=0.0,
+        log_every=1,
+    )
     model = Description("linear", 5, (1, 8, 8)).build(0)
     run = loop.Training(model, Images(pixels, pixels), settings, seed=0, device=torch.device("cpu"))
     run.restore(run.state())

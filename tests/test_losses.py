@@ -100,8 +100,8 @@ def remove(pattern: str) -> None:
 
 LOSSES: dict[str, tuple[str, Callable[[Store, str], object]]] = {
     "all artifacts": ("files", lambda *_: shutil.rmtree("mlruns")),
-    "a figure": ("files", lambda *_: remove("*/artifacts/figures/reconstructions.png")),
-    "the end of a figure": ("files", lambda *_: truncate("*/artifacts/figures/reconstructions.png")),
+    "a figure": ("files", lambda *_: remove("*/artifacts/figures/grid.png")),
+    "the end of a figure": ("files", lambda *_: truncate("*/artifacts/figures/grid.png")),
     "dvc.lock": ("files", lambda *_: remove("*/artifacts/dvc.lock")),
     "a picture of the grid": ("files", lambda *_: remove("*/artifacts/images/*.webp")),
     "a model's program": ("model", lambda *_: remove("models/*/artifacts/data/model.pt2")),
@@ -231,7 +231,7 @@ def run_start(run_id: str) -> int:
 @pytest.mark.usefixtures("workspace")
 def test_a_workspace_that_was_moved_finds_its_artifacts(tmp_path: Path) -> None:
     """Also with a name that an address has to encode. A copy is a workspace of its own."""
-    moved = Path(shutil.copytree("before", tmp_path / "50% да"))
+    moved = Path(shutil.copytree("before", tmp_path / "перенесено"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(moved)
         database.check()

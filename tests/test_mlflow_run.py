@@ -20,7 +20,7 @@ pytestmark = [  # MLflow's own
 def folder(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with an empty store."""
     copy = tmp_path_factory.mktemp("mlflow") / "clone"
-    shutil.copytree(clone, copy, ignore=shutil.ignore_patterns("mlflow.db", "mlruns"))
+    shutil.copytree(clone, copy, ignore=shutil.ignore_patterns("mlflow.db", "mlruns", ".autoencoder"))
     run("git", "checkout", "-qf", "main", "--", ".", cwd=copy)
     return copy
 
@@ -73,6 +73,7 @@ def test_a_run_of_train_alone_ends_with_its_curves(folder: Path) -> None:
 def test_the_environment_of_mlflow_is_enough(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has what requirements.lock names and not this project, which the stages find beside them."""
     monkeypatch.setenv("MLFLOW_ENV_ROOT", str(tmp_path))
+    monkeypatch.chdir(folder)  # a new store keeps the artifacts of its first experiment below the current folder
     before = runs(folder)
     run("mlflow", "run", ".", "--env-manager", "uv", "-P", "seed=8", cwd=folder)
     (new,) = (found for run_id, found in runs(folder).items() if run_id not in before)

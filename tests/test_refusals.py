@@ -1,6 +1,7 @@
 """What must be refused, or be left out, although it looks as if it were right."""
 
 import gzip
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +23,17 @@ from autoencoder.training.loop import Training
 
 def test_training_stops_at_an_infinite_loss(digits: Images) -> None:
     """The weights are finite, and the squares of what they reconstruct are not."""
-    settings = Train(epochs=1, batch_size=32, optimizer="sgd", learning_rate=0.1, momentum=0.0, log_every=1)
-    model = describe(digits, name="linear", code_dimensions=8).build(0)
+    settings = Train(
+        loss="mse",
+        epochs=1,
+        batch_size=32,
+        optimizer="sgd",
+        learning_rate=0.1,
+        momentum=0.0,
+        weight_decay=0.0,
+        log_every=1,
+    )
+    model = describe(digits, {"name": "linear", "code_dimensions": 8}).build(0)
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(1e15)
@@ -80,3 +90,26 @@ def test_a_byte_that_is_no_utf_8_in_params_yaml_is_one_line(tmp_path: Path, monk
         done = CliRunner().invoke(cli.main, [command])
         assert (done.exit_code, done.output.count("\n")) == (1, 1)
         assert "not readable as YAML" in done.output
+
+
+@pytest.mark.parametrize("name", ["what?", "50%20", "a\nb", "'\""])
+def test_a_folder_in_which_mlflow_cannot_keep_its_database_is_refused_before_anything_is_made(
+    workspace: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workspace / "below" / name
+    folder.mkdir(parents=True)
+    shutil.copy("params.yaml", folder)
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(cli.main, ["check"])
+    assert (done.exit_code, done.output.count("\n")) == (1, 1)
+    assert "rename the folder, or set MLFLOW_TRACKING_URI" in done.output
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("name", ["it's", 'a "b"', "c#d & e", "да 😀"])
+def test_other_folders_are_taken(workspace: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = workspace / name
+    folder.mkdir()
+    shutil.copy("params.yaml", folder)
+    monkeypatch.chdir(folder)
+    assert CliRunner().invoke(cli.main, ["check"]).exit_code == 0

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import ROOT, run, small
@@ -20,6 +21,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from autoencoder.data.images import load_images, scale
 from autoencoder.models.saved import load_model
+from autoencoder.report import network
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 
@@ -107,6 +109,32 @@ def test_the_script_computes_what_torch_computes(
     assert len(codes) == count
     assert torch.allclose(torch.tensor(codes), expected, rtol=0, atol=1e-4)
     assert torch.allclose(torch.tensor(outputs), rebuilt, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"kind": "linear", "weight": (3, 60), "bias": (3,)},
+        {"kind": "convolution", "weight": (4, 2, 3, 3), "bias": (4,), "large": (6, 5), "small": (3, 3), "up": False},
+        {"kind": "convolution", "weight": (10, 2, 3, 3), "bias": (2,), "large": (3, 6), "small": (2, 3), "up": True},
+        {"kind": "largest", "count": 7},
+        {"kind": "first", "count": 5},
+        *({"kind": kind} for kind in ("relu", "tanh", "sigmoid", "gelu")),
+    ],
+    ids=lambda layer: f"{layer['kind']} {layer.get('up', '')}".strip(),
+)
+def test_every_kind_of_layer_is_the_same_in_the_script_and_in_numpy(
+    browser: webdriver.Chrome, layer: dict[str, Any]
+) -> None:
+    random = np.random.default_rng(5)
+    x = random.standard_normal(60)
+    drawn = {name: random.standard_normal(layer[name]) for name in ("weight", "bias") if name in layer}
+    found = browser.execute_script(
+        "return [...layers[arguments[1].kind](Float32Array.from(arguments[0]), arguments[1])]",
+        x.tolist(),
+        layer | {name: values.ravel().tolist() for name, values in drawn.items()},
+    )
+    assert np.allclose(found, network.apply([layer | drawn], x[None])[0], atol=1e-5)
 
 
 def test_float16_is_read_as_numpy_writes_it(browser: webdriver.Chrome) -> None:

@@ -98,7 +98,7 @@ def test_the_model_that_mlflow_serves_is_refused_with_a_pickle_in_it(
     from mlflow.exceptions import MlflowException
     from mlflow.models import Model
 
-    from autoencoder.tracking import store as tracking
+    from autoencoder.tracking import model
 
     monkeypatch.chdir(tmp_path)
     save_images(digits)
@@ -106,7 +106,7 @@ def test_the_model_that_mlflow_serves_is_refused_with_a_pickle_in_it(
     save_model(description.build(), description)
     export.export(tmp_path)
     sound, altered = tmp_path / "sound", tmp_path / "altered"
-    tracking.save_model(tmp_path, sound, Model())
+    model.save_model(tmp_path, sound, Model())
     pyfunc.load_model(str(sound))
     shutil.copytree(sound, altered)
     (program,) = altered.rglob("model.pt2")

@@ -1,10 +1,12 @@
 """MLflow's server on the workspace's store: for this machine alone, unless a password is set."""
 
+import shutil
 import socket
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from conftest import ROOT
 from servers import serving, status
 
 from autoencoder.errors import UserError
@@ -73,7 +75,8 @@ def test_where_the_store_is_a_server_no_other_is_started(monkeypatch: pytest.Mon
 
 @pytest.mark.slow
 def test_the_ui_answers_under_its_own_names_alone_and_asks_for_a_password_where_one_is_set(tmp_path: Path) -> None:
-    (tmp_path / "dvc.yaml").touch()
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
     with serving(["autoencoder", "ui"], tmp_path) as url:
         assert status(url) == 200
         assert status(url, Host="localhost:8080") == 200

@@ -80,13 +80,13 @@ def url(mirror: Path) -> Iterator[str]:
 
 
 def check_tiny(images: Images) -> None:
-    assert {name: tuple(tensor.shape) for name, tensor in vars(images).items()} == {
+    assert {name: tuple(tensor.shape) for name, tensor in vars(images).items() if tensor is not None} == {
         "train": (6, 1, 4, 5),
         "train_labels": (6,),
         "test": (2, 1, 4, 5),
         "test_labels": (2,),
     }
-    for tensor in vars(images).values():
+    for tensor in filter(lambda tensor: tensor is not None, vars(images).values()):
         assert tensor.dtype == torch.uint8
         assert tensor.flatten().tolist() == list(range(tensor.numel()))
 
@@ -285,6 +285,8 @@ def test_digits_are_a_set_like_the_others_and_need_no_network(
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
     loaded = sources.load("digits", "http://127.0.0.1:1", tmp_path / "kept")
     for name, tensor in vars(digits).items():
+        if tensor is None:
+            continue
         assert torch.equal(getattr(loaded, name), tensor)
     assert not (tmp_path / "kept").exists()
 

@@ -181,11 +181,14 @@ class TestMirror:
         assert run["params"] == {
             "seed": "42",
             "data.name": "digits",
+            "data.validation": "0.0",
+            "train.loss": "mse",
             "train.epochs": "2",
             "train.batch_size": "32",
             "train.optimizer": "sgd",
             "train.learning_rate": "0.03162277660168379",
             "train.momentum": "0.5",
+            "train.weight_decay": "0.0",
             "train.log_every": "20",
         }
         assert run["metrics"] == {
@@ -831,7 +834,10 @@ class TestRegistry:
         ids = []
         for seed, mse in ((1, 0.3), (2, 0.4), (3, 0.2), (4, 0.1)):
             monkeypatch.setitem(EVALUATION, "test", {"mse": mse})
-            record(images if seed < 4 else replace(images, train=images.train[1:]), seed=seed)
+            record(
+                images if seed < 4 else replace(images, train=images.train[1:], train_labels=images.train_labels[1:]),
+                seed=seed,
+            )
             ids.append(reconcile.reconcile().run_id)
             assert self.champion() == ids[[0, 0, 2, 3][seed - 1]]
 
@@ -858,7 +864,7 @@ class TestRegistry:
             found = client.get_registered_model(registry.REGISTERED).aliases
             return {alias: int(version) for alias, version in found.items()}
 
-        other = replace(images, train=images.train[1:])
+        other = replace(images, train=images.train[1:], train_labels=images.train_labels[1:])
         for name, data, mse in (("digits", images, 0.3), ("my birds", other, 0.4), ("digits", images, 0.3)):
             monkeypatch.setitem(EVALUATION, "test", {"mse": mse})
             monkeypatch.setitem(PARAMS, "data", {"name": name})
@@ -878,6 +884,6 @@ class TestRegistry:
         reconcile.carry(Store(), train())
         run, lacking = mirror.which(Store(), read())
         assert run is not None
-        assert set(lacking) == {"data", "tags", "files", "figures", "model", "registration"}
+        assert set(lacking) == {"data", "params", "tags", "files", "figures", "model", "registration"}
         reconcile.reconcile()
         assert mirror.which(Store(), read())[1] == []

@@ -46,7 +46,8 @@ SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMET
 def folder(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository like a new clone."""
     path = tmp_path_factory.mktemp("real") / "repository"
-    return Path(shutil.copytree(clone, path, ignore=shutil.ignore_patterns("mlflow.db", "mlruns", "cache")))
+    ignored = shutil.ignore_patterns("mlflow.db", "mlruns", "cache", ".autoencoder")
+    return Path(shutil.copytree(clone, path, ignore=ignored))
 
 
 def queue(folder: Path, prefix: str) -> None:

@@ -63,7 +63,10 @@ def track(everything: bool) -> None:
 
 @main.command(cls=Command, hidden=True)
 def check() -> None:
-    """Check params.yaml, as every command does first, and do no more."""
+    """Check params.yaml, as every command does first, and the place of the store, before `make` runs anything."""
+    from autoencoder.tracking import server
+
+    server.uri()
 
 
 @main.command(cls=Command)

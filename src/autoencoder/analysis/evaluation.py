@@ -8,10 +8,11 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from autoencoder import article
-from autoencoder.analysis.judge import Progress, equivalent_rank, neighbour_error, probe_error
+from autoencoder.analysis.classify import Progress, neighbour_error, probe_error
+from autoencoder.analysis.judge import equivalent_rank
 from autoencoder.analysis.optimum import Optimum, principal_cosines
 from autoencoder.analysis.results import BATCH, Results
-from autoencoder.data.images import Images, scale
+from autoencoder.data.images import scale
 from autoencoder.models.linear import LinearAutoencoder
 from autoencoder.training.objective import mean_squared_error, squared_errors
 
@@ -96,17 +97,6 @@ def class_errors(results: Results, neighbours: int, progress: Progress) -> dict[
         found[f"{name}probe_error"] = probe_error(*arguments)
         found[f"{name}neighbour_error"] = neighbour_error(*arguments, neighbours=neighbours, progress=progress)
     return found
-
-
-def pixel_class_errors(images: Images, progress: Progress) -> dict[str, float]:
-    """The share of test images that raw pixels classify wrongly, with one neighbour; none without classes."""
-    if images.train_labels is None or images.test_labels is None:
-        return {}
-    arguments = (scale(images.train), images.train_labels, scale(images.test), images.test_labels)
-    return {
-        "pixel_probe_error": probe_error(*arguments),
-        "pixel_neighbour_error": neighbour_error(*arguments, progress=progress),
-    }
 
 
 def compare_subspaces(model: LinearAutoencoder, optimum: Optimum) -> tuple[dict[str, Any], list[Angle]]:

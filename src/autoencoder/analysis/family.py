@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from autoencoder.analysis import judge
+from autoencoder.analysis import classify, judge
 from autoencoder.analysis.optimum import moments
 from autoencoder.analysis.results import Results
 from autoencoder.analysis.subspace import LARGEST
@@ -61,7 +61,7 @@ def judged(results: Results, mse: float) -> tuple[Figures, Tables]:
     if results.description.constraint["name"] in ("l1", "top_k"):
         figures = judge.sparse(codes, mse, results.optimum.centred_test_mse[0].item())
     if results.description.constraint["name"] == "contractive":
-        x = results.inputs(judge.thin(results.images.test, JACOBIANS))
+        x = results.inputs(classify.thin(results.images.test, JACOBIANS))
         norm, values = judge.contraction(results.model.encode, x)
         figures = {"squared_jacobian_norm": norm}
         tables["singular_values"] = [Direction(number, value) for number, value in enumerate(values.tolist(), 1)]
@@ -83,7 +83,7 @@ def _variational(results: Results, asked: Objective) -> tuple[Figures, Tensor]:
     x = results.inputs(results.images.test)
     by_unit, active = judge.carried(results.model, x, 1_000)
     nats, divergence = asked.nats(results.model, results.images.test), by_unit.sum().item()
-    sampled = judge.thin(x, SAMPLED_IMAGES)
+    sampled = classify.thin(x, SAMPLED_IMAGES)
     return {
         "nats": nats,
         "reconstruction_nats": nats - divergence,

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from autoencoder.analysis import explore, judge, linear_figures
+from autoencoder.analysis import classify, explore, judge, linear_figures
 from autoencoder.analysis import family_figures as drawn
 from autoencoder.analysis.figures import choose
 from autoencoder.analysis.results import Results
@@ -26,12 +26,12 @@ def draw(results: Results, mse: float, tables: Mapping[str, Rows]) -> dict[str, 
     codes = results.codes(images.test)
     by_rank = results.optimum.by_rank("test", centred=results.centred)
     rank = judge.equivalent_rank(mse, by_rank)
-    labels = None if images.test_labels is None else judge.thin(images.test_labels, POINTS)
+    labels = None if images.test_labels is None else classify.thin(images.test_labels, POINTS)
     points, shares = explore.leading_axes(codes)
     chosen = choose(images.test_labels, len(images.test), 10)
     figures = {
         "spectrum": drawn.spectrum(by_rank, mse, rank, codes.shape[1]),
-        "code_map": drawn.code_map(judge.thin(points, POINTS), shares, labels, "their codes' two leading axes"),
+        "code_map": drawn.code_map(classify.thin(points, POINTS), shares, labels, "their codes' two leading axes"),
     }
     if isinstance(model, LinearAutoencoder):
         return figures | linear_figures.draw(model, shape, results.optimum, tables["principal_angles"])

@@ -4,10 +4,10 @@ What has an optimum is judged against it, and what has none against principal co
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import torch
-from jaxtyping import Float, Float64, UInt8
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from autoencoder.models.autoencoder import Autoencoder
@@ -15,11 +15,8 @@ from autoencoder.models.constraint import divergence
 from autoencoder.training.corruption import Corruption
 from autoencoder.training.objective import Objective, mse_per_image
 
-TRAIN_LIMIT, TEST_LIMIT = 60_000, 10_000  # images among which and for which neighbours are looked for
-BLOCK = 200  # test images whose distances to all training images are in memory at a time
 ACTIVE_VARIANCE = 0.01  # of a mean over the images: Burda et al. 2016
 
-Progress = Callable[[list[tuple[Tensor, Tensor]]], Iterable[tuple[Tensor, Tensor]]]
 Encode = Callable[[Tensor], Tensor]  # inputs [n, input] to codes [n, code]
 
 
@@ -34,69 +31,6 @@ def equivalent_rank(mse: float, mse_by_rank: Float64[Tensor, " ranks"]) -> float
         return float(max(worse - 1, 0))
     above, below = mse_by_rank[worse - 1].item(), mse_by_rank[worse].item()
     return worse - 1 + (above - mse) / (above - below)
-
-
-def thin(rows: Tensor, limit: int) -> Tensor:
-    """At most `limit` rows, evenly spread."""
-    if len(rows) <= limit:
-        return rows
-    return rows[torch.arange(limit) * len(rows) // limit]
-
-
-def probe_error(
-    train: Float[Tensor, "n code"],
-    train_labels: UInt8[Tensor, " n"],
-    test: Float[Tensor, "m code"],
-    test_labels: UInt8[Tensor, " m"],
-) -> float:
-    """The share of test images that a linear classifier of their codes gets wrong.
-
-    The classifier is the affine least-squares fit, in float64, of one indicator for each class to the training codes;
-    the largest wins.
-    """
-    classes = train_labels.unique()
-    moment = torch.zeros(train.shape[1] + 1, train.shape[1] + 1, dtype=torch.float64)
-    cross = torch.zeros(train.shape[1] + 1, len(classes), dtype=torch.float64)
-    for codes, labels in zip(train.split(1_000), train_labels.split(1_000), strict=True):
-        z = _with_one(codes)
-        moment.addmm_(z.T, z)
-        cross.addmm_(z.T, (labels.unsqueeze(1) == classes).double())
-    weights = torch.linalg.pinv(moment, hermitian=True, rtol=1e-10) @ cross
-    guesses = classes[(_with_one(test) @ weights).argmax(1)]
-    return int((guesses != test_labels).sum()) / len(test)
-
-
-def _with_one(codes: Float[Tensor, "n code"]) -> Float64[Tensor, "n code_and_one"]:
-    return torch.cat([codes.double(), torch.ones(len(codes), 1, dtype=torch.float64)], 1)
-
-
-def neighbour_error(
-    train: Float[Tensor, "n code"],
-    train_labels: UInt8[Tensor, " n"],
-    test: Float[Tensor, "m code"],
-    test_labels: UInt8[Tensor, " m"],
-    *,
-    neighbours: int = 1,
-    progress: Progress = iter,
-) -> float:
-    """The share of test images that their nearest training images get wrong: the class that most of them have.
-
-    Distances are Euclidean; of classes with equally many neighbours, the first one wins. At most TRAIN_LIMIT training
-    and TEST_LIMIT test images take part, in blocks, over which `progress` (such as tqdm) iterates.
-    """
-    train, train_labels = thin(train, TRAIN_LIMIT), thin(train_labels, TRAIN_LIMIT)
-    test, test_labels = thin(test, TEST_LIMIT), thin(test_labels, TEST_LIMIT)
-    classes = train_labels.unique()
-    is_of_class = train_labels.unsqueeze(1) == classes
-    centre = train.mean(0)  # small numbers have small rounding errors
-    train = train - centre
-    columns, half_norms, wrong = train.T.contiguous(), 0.5 * train.square().sum(1), 0
-    for codes, labels in progress(list(zip((test - centre).split(BLOCK), test_labels.split(BLOCK), strict=True))):
-        nearness = torch.mm(codes, columns).sub_(half_norms)  # half the code's norm less half the squared distance
-        nearest = nearness.topk(min(neighbours, len(train))).indices
-        guesses = classes[is_of_class[nearest].sum(1).argmax(1)]
-        wrong += int((guesses != labels).sum())
-    return wrong / len(test)
 
 
 @torch.no_grad()

@@ -69,7 +69,7 @@ def convolutional(
         depth, size = features, [-(-edge // 2) for edge in size]
     inner = (depth, *size)
     encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(math.prod(inner), width))
-    up += [nn.Unflatten(1, inner), act(), nn.Linear(code_dimensions, math.prod(inner))]
+    up += [nn.Unflatten(1, inner), nn.Linear(code_dimensions, math.prod(inner))]
     return encoder, nn.Sequential(*reversed(up))
 
 

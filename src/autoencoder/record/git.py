@@ -37,11 +37,11 @@ def committed(path: Path | str, commit: str = "HEAD") -> bytes:
 
 @contextmanager
 def worktree(commit: str) -> Iterator[Path]:
-    """The files of `commit` in a temporary folder; no hook of the user's is run."""
+    """The current folder as it is in `commit`, within a temporary worktree; no hook of the user's is run."""
     with tempfile.TemporaryDirectory() as folder:
         checked("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach", folder, commit)
         try:
-            yield Path(folder)
+            yield Path(folder, checked("rev-parse", "--show-prefix").strip())
         finally:
             checked("worktree", "remove", "--force", folder)
             checked("worktree", "prune")  # also what a process that was killed has left

@@ -13,7 +13,7 @@ from autoencoder.record import identity, lock
 from autoencoder.record.curves import Point, points
 from autoencoder.record.lock import Stage
 
-SHOWN = (str(paths.FIGURES), str(paths.FAMILY))  # outputs that a run shows as they are
+SHOWN = (str(paths.FIGURES), str(paths.FAMILY), str(paths.REPORT))  # outputs that a run shows as they are
 USED = (str(paths.MODEL), str(paths.TEST_ERRORS))  # what it takes to use the model elsewhere
 CURVES = ("mse", "nats")
 CHAMPION = "test/final_mse"  # decides where params.yaml, of an earlier version, names no figure

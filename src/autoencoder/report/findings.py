@@ -62,14 +62,12 @@ def strokes(images: UInt8[ndarray, "n height width"]) -> dict[str, Any] | None:
     corners = bright[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     if corners.mean() > 0.01 or bright.mean() > 0.4 or not bright.any():  # noqa: PLR2004
         return None
-    sides, centres = [], []
-    for image in images[bright.any((1, 2))]:
-        rows, columns = np.nonzero(image)
-        sides.append(max(np.ptp(rows), np.ptp(columns)) + 1)
-        mass = image[rows, columns].astype(np.int64)
-        centres.append([float(mass @ columns), float(mass @ rows), float(mass.sum())])
-    total = np.array(centres)
-    centre = (total[:, :2] / total[:, 2:] + 0.5).T @ np.full(len(total), 1 / len(total))
+    drawn = images[bright.any((1, 2))]
+    sides = [np.ptp(np.nonzero(image), axis=1).max() + 1 for image in drawn]
+    rows, columns = np.indices(images.shape[1:]).reshape(2, -1)
+    mass = drawn.reshape(len(drawn), -1).astype(np.float64)
+    sums = mass @ np.stack([columns, rows, np.ones_like(rows)], 1).astype(np.float64)
+    centre = (sums[:, :2] / sums[:, 2:] + 0.5).T @ np.full(len(drawn), 1 / len(drawn))
     return {"size": int(np.median(sides)), "centre": centre.round(2).tolist()}
 
 

@@ -10,7 +10,7 @@ from numpy import ndarray
 Layer = dict[str, Any]
 Rows = Float64[ndarray, "batch numbers"]
 
-BATCH = 1_000  # rows that pass through the layers at a time
+BATCH = 20  # rows that pass through the layers at a time: what convolutions make of them fits a cache
 
 
 def layers(description: dict[str, Any], weights: dict[str, Float32[ndarray, "..."]]) -> tuple[list[Layer], list[Layer]]:
@@ -59,21 +59,19 @@ def apply(network: list[Layer], x: Rows) -> Rows:
 
 def _convolution(x: Rows, layer: Layer) -> Rows:
     """3 × 3 with stride 2 and padding 1, from the large picture to the small one, or transposed: `up`."""
-    weight, (rows, columns) = layer["weight"].astype(np.float64), layer["small"]
-    many, few = weight.shape[:2]
-    padded = np.zeros((len(x), few, 2 * rows + 1, 2 * columns + 1))
-    large = padded[:, :, 1 : layer["large"][0] + 1, 1 : layer["large"][1] + 1]
-    small = np.zeros((len(x), many, rows * columns))
-    given = small if layer["up"] else large
-    given[:] = x.reshape(given.shape)
-    for u, v in product(range(3), repeat=2):
-        seen, kernel = padded[:, :, u : u + 2 * rows : 2, v : v + 2 * columns : 2], weight[:, :, u, v]
-        if layer["up"]:
-            seen += (kernel.T @ small).reshape(seen.shape)
-        else:
-            small += kernel @ seen.reshape(len(x), few, -1)
-    made = (large if layer["up"] else small).reshape(len(x), len(layer["bias"]), -1) + layer["bias"][:, None]
-    return np.asarray(made.reshape(len(x), -1))
+    (many, few), (rows, columns), n = layer["weight"].shape[:2], layer["small"], len(x)
+    kernels = layer["weight"].astype(np.float64).transpose(2, 3, 1, 0).reshape(-1, many)
+    padded = np.zeros((few, 2 * rows + 1, 2 * columns + 1, n))
+    large = padded[:, 1 : layer["large"][0] + 1, 1 : layer["large"][1] + 1]
+    seen = [padded[:, u : u + 2 * rows : 2, v : v + 2 * columns : 2] for u, v in product(range(3), repeat=2)]
+    if layer["up"]:
+        for place, part in zip(seen, np.split(kernels @ x.T.reshape(many, -1), len(seen)), strict=True):
+            np.add(place, part.reshape(place.shape), out=place)
+        made = large
+    else:
+        large[:] = x.T.reshape(large.shape)
+        made = kernels.T @ np.concatenate([place.reshape(few, -1) for place in seen])
+    return np.asarray((made.reshape(len(made), -1) + layer["bias"][:, None]).reshape(-1, n).T)
 
 
 def _gelu(x: Rows, _: Layer) -> Rows:

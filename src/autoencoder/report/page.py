@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pygments import highlight
 from pygments.formatters.html import HtmlFormatter
 from pygments.lexers.javascript import JavascriptLexer
@@ -26,12 +26,32 @@ SOURCES = {  # by model: the module, and its classes and functions, that are pri
     "convolutional": ("../models/networks.py", ("convolutional",), ("convolution",)),
 }
 
+CONSTRAINTS = ("none", "l1", "top_k", "contractive", "variational")  # those that `network` computes
+UNKNOWN = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'">
+<title>A run that this page cannot compute</title>
+<h1>A run that this page cannot compute</h1>
+<p>This page computes what models do whose pieces it knows. The model of this run is {model}, its constraint is
+{constraint}. Its test error is {mse:.4f} (mean squared error, pixels between -1 and 1). The files
+metrics/evaluation.json and figures/ show what it does.</p>
+</html>
+"""
+
 LIMIT = 1_000_000  # bytes above which the weights travel as float16
 TOO_LARGE = 10_000_000  # bytes above which nothing on the page can be moved
 
 
 def render(run: Run) -> str:
-    """The page of a run: with float32 weights if that is below 1 MB, else with float16; not live above 10 MB."""
+    """The page of a run: with float32 weights if that is below 1 MB, else with float16; not live above 10 MB.
+
+    Of pieces that somebody has added it only prints that it cannot compute them.
+    """
+    model, constraint = run.description["model"], run.description.get("constraint", {}).get("name", "none")
+    if model not in SOURCES or constraint not in CONSTRAINTS:
+        named = {"model": escape(model), "constraint": escape(constraint)}
+        return UNKNOWN.format(**named, mse=run.evaluation["test"]["mse"])
     context, payload = facts(run)
     for precision in ("float32", "float16"):
         page = _fill(context, payload, precision)

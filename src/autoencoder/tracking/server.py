@@ -21,8 +21,18 @@ def root() -> Path:
 
 
 def uri() -> str:
-    """The store that MLFLOW_TRACKING_URI names, by default `mlflow.db` in the repository's root."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root() / 'mlflow.db'}"
+    """The store that MLFLOW_TRACKING_URI names, by default `mlflow.db` in the repository's root.
+
+    Raises UserError for a root in whose place MLflow would make its database, or a folder, elsewhere.
+    """
+    if given := os.environ.get("MLFLOW_TRACKING_URI"):
+        return given
+    if any(wrong in str(root()) for wrong in ("?", "%", "\n")) or {"'", '"'} <= set(str(root())):
+        raise UserError(
+            f"{str(root())!r}: expected a path without ?, %, line ends and both kinds of quotes, where MLflow can keep "
+            "its database; rename the folder, or set MLFLOW_TRACKING_URI"
+        )
+    return f"sqlite:///{root() / 'mlflow.db'}"
 
 
 def check_free(host: str, port: int) -> None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, chdir, contextmanager
 from functools import cached_property
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +82,13 @@ class Store:
             yield
         except (MlflowException, SQLAlchemyError, RequestException) as error:
             line = f"MLflow store {self.uri}: {error}".partition("\n")[0].rstrip(".")
-            if getattr(error, "error_code", None) == "PERMISSION_DENIED" or "readonly database" in line:
-                raise ReadOnlyError(f"{line}. Nothing was tracked: you may only read there") from None
+            status = getattr(getattr(error, "response", None), "status_code", None)
+            if (
+                getattr(error, "error_code", None) == "PERMISSION_DENIED"
+                or status == HTTPStatus.FORBIDDEN
+                or "readonly database" in line
+            ):
+                raise ReadOnlyError(f"{line}. You may not write there, and what is lacking was not tracked") from None
             remedy = "Type `autoencoder track` when this is mended"
             raise UserError(f"{line}. Nothing is lost: the results are in the workspace. {remedy}") from None
 
