@@ -13,6 +13,8 @@ import click
 from autoencoder import paths
 from autoencoder.entry import Group
 
+SHEET = 24  # pictures on a sheet
+
 if TYPE_CHECKING:
     from autoencoder.record.lock import Stage
     from autoencoder.using.trained import Trained
@@ -174,31 +176,32 @@ def encode_(names: tuple[str, ...], output: Path | None, model: str | None, rank
         raise click.UsageError("expected --output, --rank or --sheet, found none of them")
     trained = _trained(model)
 
+    from autoencoder.data.pictures import shown
     from autoencoder.using import tables
     from autoencoder.using.encode import encode, named
 
     if output:
         tables.check_suffix(output)
     files = named(names, map(os.fsdecode, sys.stdin.buffer))
-    outcome = encode(trained, files, output)
+    rows, bad = encode(trained, files, output)
     if output:
-        click.echo(f"{len(outcome.ranked):,} pictures in {output}", err=True)
+        click.echo(f"{len(rows):,} pictures in {output}", err=True)
     if trained.test_errors is None:
         click.echo("note: no test_errors.csv is known for this model: the percentiles are empty", err=True)
-    if sheet and outcome.odd:
+    oddest_first = sorted(rows, key=lambda row: -row.squared_error)
+    if sheet and rows:
         from autoencoder.analysis import layout
         from autoencoder.files import write_atomically
         from autoencoder.using.sheet import sheet as draw
 
         with layout.style():
-            write_atomically(sheet, layout.png(draw(trained, outcome.odd, len(outcome.ranked))))
-    oddest_first = sorted(outcome.ranked, key=lambda row: -row[0])
-    for error, percentile, path in oddest_first if rank else []:
-        click.echo(f"{error:10.3f} {percentile:6.1f} %  {path}")
-    for line in outcome.bad:
+            write_atomically(sheet, layout.png(draw(trained, oddest_first[:SHEET], len(rows))))
+    for row in oddest_first if rank else []:
+        click.echo(f"{row.squared_error:10.3f} {row.percentile:6.1f} %  {shown(row.path)}")
+    for line in bad:
         click.echo(line, err=True)
-    if outcome.bad:
-        raise click.ClickException(f"{len(outcome.bad):,} of {len(files):,} pictures could not be decoded")
+    if bad:
+        raise click.ClickException(f"{len(bad):,} of {len(files):,} pictures could not be decoded")
 
 
 @main.command("decode")

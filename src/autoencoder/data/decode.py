@@ -1,5 +1,6 @@
 """Files → pixels of one shape, on all cores. Nothing here imports numpy or torch: a new process starts in a moment."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -10,8 +11,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
+from typing import Any, NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -20,24 +21,26 @@ from autoencoder.errors import UserError
 SUFFIXES = frozenset({".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 GREY = {"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"}
-CHUNK = 64  # pictures that a process decodes at a time
+CHUNK, CHUNK_BYTES = 128, 1 << 21  # the most pictures, and bytes of pixels, that a process decodes at a time
 AHEAD = 3  # chunks per process that are decoded or wait
 
+Shape = tuple[int, int, int]  # channels, height, width
 
-@dataclass(frozen=True)
-class Wanted:
+_shared: memoryview  # of all processes of the pool
+
+
+class Wanted(NamedTuple):
     """What every picture is made into: `size` is (height, width), `channels` 1 or 3; None takes it from the picture."""
 
     size: tuple[int, int] | None = None
     channels: int | None = None
 
 
-@dataclass(frozen=True)
-class Picture:
-    """Pixels in 0…255 of `shape` (channels, height, width), as bytes in that order."""
+class Picture(NamedTuple):
+    """Pixels in 0…255 of `shape`, as bytes in that order."""
 
-    shape: tuple[int, int, int]
-    pixels: bytes
+    shape: Shape
+    pixels: bytes | memoryview
 
 
 def decode(path: str, wanted: Wanted) -> Picture:
@@ -47,8 +50,8 @@ def decode(path: str, wanted: Wanted) -> Picture:
     pixels. Colour becomes grey as in ITU-R 601 (0.299 R + 0.587 G + 0.114 B). Embedded colour profiles are not applied.
     Raises OSError, ValueError, SyntaxError and what else Pillow raises if the file holds no whole picture.
     """
-    if not stat.S_ISREG(Path(path).stat().st_mode):  # to open a pipe would wait for ever
-        raise ValueError("no regular file")
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (a Path for every picture takes time)
+        raise ValueError("no regular file")  # to open a pipe would wait for ever
     with Image.open(path, formats=FORMATS) as image:
         if wanted.size:
             image.draft(None, (2 * max(wanted.size), 2 * max(wanted.size)))  # a JPEG is decoded at ½, ¼ or ⅛ then
@@ -56,8 +59,9 @@ def decode(path: str, wanted: Wanted) -> Picture:
         prepared = _resized(_opaque(image, wanted.channels), wanted.size)
     if wanted.channels and len(prepared.getbands()) != wanted.channels:
         prepared = prepared.convert("RGB")
-    bands = prepared.split()
-    return Picture((len(bands), prepared.height, prepared.width), b"".join(map(Image.Image.tobytes, bands)))
+    bands = prepared.getbands()
+    pixels = b"".join([prepared.tobytes("raw", band) for band in bands])
+    return Picture((len(bands), prepared.height, prepared.width), pixels)
 
 
 def _opaque(image: Image.Image, channels: int | None) -> Image.Image:
@@ -105,32 +109,59 @@ def _reason(error: Exception, path: str) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
-def decode_all(paths: Sequence[str], wanted: Wanted) -> Iterator[Picture | str]:
+def decode_all(paths: Sequence[str], wanted: Wanted, shape: Shape) -> Iterator[Picture | str]:
     """`decode_chunk` of any number of files, in their order, by as many processes as there are cores.
 
-    A bounded number of pictures is in memory at a time. Raises UserError if a process dies.
+    The processes write pixels into memory that all of them share: those of a picture are there until the next is asked
+    for, and only if it has this `shape`. A bounded number is in memory at a time. Raises UserError if a process dies.
     """
-    workers = min(os.cpu_count() or 1, -(-len(paths) // CHUNK))
+    size = math.prod(shape)
+    chunk = max(1, min(CHUNK, CHUNK_BYTES // size))
+    chunks = [paths[first : first + chunk] for first in range(0, len(paths), chunk)]
+    workers = min(os.cpu_count() or 1, len(chunks))
     if workers <= 1:
-        yield from decode_chunk(paths, wanted)
+        yield from chain.from_iterable(decode_chunk(each, wanted) for each in chunks)
         return
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+    context, places = multiprocessing.get_context("spawn"), AHEAD * workers
+    memory = context.RawArray("B", places * chunk * size)
+    pool = ProcessPoolExecutor(workers, context, _begin, (memory,))
     try:
-        pending: deque[Future[list[Picture | str]]] = deque()
-        for first in range(0, len(paths), CHUNK):
-            pending.append(pool.submit(decode_chunk, paths[first : first + CHUNK], wanted))
-            if len(pending) > AHEAD * workers:
-                yield from pending.popleft().result()
+        pending: deque[tuple[int, Future[list[Picture | str]]]] = deque()
+        for number, each in enumerate(chunks):
+            if len(pending) == places:
+                yield from _taken(*pending.popleft(), memory, size)
+            start = number % places * chunk * size
+            pending.append((start, pool.submit(_decode_into, start, each, wanted, size)))
         while pending:
-            yield from pending.popleft().result()
+            yield from _taken(*pending.popleft(), memory, size)
     except BrokenProcessPool:
         raise UserError("a process that decodes pictures died, maybe for lack of memory; type it again") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _begin() -> None:
+def _taken(start: int, decoded: "Future[list[Picture | str]]", memory: Any, size: int) -> Iterator[Picture | str]:
+    """The pictures of a chunk, with their pixels from the place in `memory` that begins at `start`."""
+    pixels = memoryview(memory).cast("B")[start:]
+    for index, found in enumerate(decoded.result()):
+        yield found if isinstance(found, str) else found._replace(pixels=pixels[index * size :][:size])
+
+
+def _decode_into(start: int, paths: Sequence[str], wanted: Wanted, size: int) -> list[Picture | str]:
+    """In a process of the pool: decode a chunk, and write pixels of this `size` into the shared memory at `start`."""
+    found = decode_chunk(paths, wanted)
+    for index, picture in enumerate(found):
+        if isinstance(picture, Picture):
+            if len(picture.pixels) == size:
+                _shared[start + index * size :][:size] = picture.pixels
+            found[index] = picture._replace(pixels=b"")
+    return found
+
+
+def _begin(memory: Any) -> None:
     """Leave ^C to the parent process, and end with it, however it ends."""
+    global _shared  # noqa: PLW0603 (a process gets its memory as it starts)
+    _shared = memoryview(memory).cast("B")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

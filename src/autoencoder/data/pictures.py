@@ -2,32 +2,32 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import sys
-import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import IO
+from tempfile import TemporaryFile
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 from autoencoder import paths
-from autoencoder.data.decode import SUFFIXES, Picture, Wanted, decode_all
+from autoencoder.data.decode import SUFFIXES, Picture, Shape, Wanted, decode_all, decode_chunk
 from autoencoder.errors import UserError
 from autoencoder.files import written_atomically
 
 SHOWN = 10  # files that an error names
 CLASSES = 256  # labels are bytes
 SPLITS = ("train", "test", "validation")
+HEADER = 1_024  # bytes before the pixels, so that these can be written before their number is known
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """The pictures of a folder in their order, and the other files: hidden ones are left out of both."""
 
     pictures: list[str]
@@ -107,15 +107,6 @@ def split_of(digest: bytes, test: float, validation: float) -> str:
     return "validation" if int.from_bytes(digest[:4], "big") < validation * 2**32 else "train"
 
 
-@dataclass
-class _Split:
-    """Images and labels of one split, on their way to the file."""
-
-    pixels: IO[bytes]
-    count: int
-    labels: bytearray
-
-
 def convert(name: str, target: Path, wanted: Wanted, test: float, validation: float = 0.0) -> list[str]:
     """Write the pictures in data/sets/`name` as the file that `images.load_images` reads; return what is to be said.
 
@@ -129,24 +120,42 @@ def convert(name: str, target: Path, wanted: Wanted, test: float, validation: fl
         kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in SUFFIXES))
         raise UserError(f"{folder}: expected pictures ({kinds}), found none among {len(found.others):,} files")
     labels = classes(found.pictures, folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        spool = {
-            split: _Split(stack.enter_context(tempfile.TemporaryFile(dir=target.parent)), 0, bytearray())
-            for split in SPLITS
-        }
-        shape = (0, 0, 0)
+    members: dict[str, list[int]] = {split: [] for split in SPLITS}
+    with written_atomically(target) as file, TemporaryFile(dir=target.parent) as other, TemporaryFile() as third:
+        file.seek(HEADER)
+        pixels = dict(zip(SPLITS, (file, other, third), strict=True))  # training images go where they stay
         for index, picture in decoded(found.pictures, wanted):
             shape = picture.shape
-            split = spool[split_of(hashlib.sha256(picture.pixels).digest(), test, validation)]
-            split.pixels.write(picture.pixels)
-            split.count += 1
-            if labels:
-                split.labels.append(labels[index])
-        _check_splits(folder, spool, test, validation)
-        _assemble(target, spool, shape)
-    counts = ", ".join(f"{split.count:,} {kind}" for kind, split in spool.items() if split.count)
+            split = split_of(hashlib.sha256(picture.pixels).digest(), test, validation)
+            pixels[split].write(picture.pixels)
+            members[split].append(index)
+        empty = [split for split in SPLITS if not members[split] and (split != "validation" or validation)]
+        if empty:
+            raise UserError(
+                f"{folder}: expected images in every split, found {' and '.join(empty)} empty "
+                f"({len(found.pictures):,} pictures, data.test_fraction {test}); add pictures or change the fraction"
+            )
+        for rest in (other, third):
+            rest.seek(0)
+            shutil.copyfileobj(rest, file, 1 << 20)
+        sizes = {f"{split}_images": [len(indices), *shape] for split, indices in members.items() if indices}
+        if labels:
+            sizes |= {f"{split}_labels": [len(indices)] for split, indices in members.items() if indices}
+            file.write(bytes(labels[index] for indices in members.values() for index in indices))
+        file.seek(0)
+        file.write(_header(sizes))
+    counts = ", ".join(f"{len(indices):,} {split}" for split, indices in members.items() if indices)
     return [f"{name}: {counts} images of {' × '.join(map(str, shape))} in {target}", *_notes(found, labels)]
+
+
+def _header(sizes: dict[str, list[int]]) -> bytes:
+    """The first bytes of a safetensors file of bytes in these shapes: a length and JSON, filled up with spaces."""
+    ends = list(accumulate(map(math.prod, sizes.values()), initial=0))
+    entries = {
+        name: {"dtype": "U8", "shape": shape, "data_offsets": offsets}
+        for (name, shape), offsets in zip(sizes.items(), pairwise(ends), strict=True)
+    }
+    return (HEADER - 8).to_bytes(8, "little") + json.dumps(entries).encode().ljust(HEADER - 8)
 
 
 def decoded(files: list[str], wanted: Wanted) -> Iterator[tuple[int, Picture]]:
@@ -154,19 +163,17 @@ def decoded(files: list[str], wanted: Wanted) -> Iterator[tuple[int, Picture]]:
 
     Raises UserError at the first picture of another shape, or at the end, with the files that cannot be decoded.
     """
+    tried = ((path, decode_chunk([path], wanted)[0]) for path in files)
+    first = next(((path, picture.shape) for path, picture in tried if isinstance(picture, Picture)), ("", (1, 1, 1)))
     bad: list[str] = []
-    first: tuple[str, Picture] | None = None
-    bar = tqdm(
-        decode_all(files, wanted), total=len(files), unit="picture", leave=False, disable=not sys.stderr.isatty()
-    )
+    found = decode_all(files, wanted, first[1])
+    bar = tqdm(found, total=len(files), unit="picture", leave=False, disable=not sys.stderr.isatty())
     for index, picture in enumerate(bar):
         if isinstance(picture, str):
             bad.append(f"{shown(files[index])}: {picture}")
-            continue
-        first = first or (files[index], picture)
-        if picture.shape != first[1].shape:
-            raise _mixed(first, (files[index], picture))
-        if not bad:
+        elif picture.shape != first[1]:
+            raise _mixed(*first, files[index], picture.shape)
+        elif not bad:
             yield index, picture
     if bad:
         more = [f"… and {len(bad) - SHOWN:,} more"] * (len(bad) > SHOWN)
@@ -174,51 +181,13 @@ def decoded(files: list[str], wanted: Wanted) -> Iterator[tuple[int, Picture]]:
         raise UserError(f"{len(bad):,} of {len(files):,} pictures cannot be decoded; mend or remove them:\n{lines}")
 
 
-def _mixed(one: tuple[str, Picture], other: tuple[str, Picture]) -> UserError:
-    (path, picture), (other_path, other_picture) = one, other
-    a, b = (f"{width} × {height} × {channels}" for channels, height, width in (picture.shape, other_picture.shape))
-    same_size = picture.shape[1:] == other_picture.shape[1:]
-    remedy = "data.channels to 1 (grey) or 3 (colour)" if same_size else "data.image_size"
+def _mixed(path: str, shape: Shape, other_path: str, other_shape: Shape) -> UserError:
+    a, b = (f"{width} × {height} × {channels}" for channels, height, width in (shape, other_shape))
+    remedy = "data.channels to 1 (grey) or 3 (colour)" if shape[1:] == other_shape[1:] else "data.image_size"
     return UserError(
         f"expected pictures of one shape, found {shown(path)} with {a} and {shown(other_path)} with {b} "
         f"(width × height × channels); set {remedy} in {paths.PARAMS}"
     )
-
-
-def _check_splits(folder: str, spool: dict[str, _Split], test: float, validation: float) -> None:
-    wanted = {"train": True, "test": True, "validation": validation > 0}
-    if empty := [kind for kind in SPLITS if wanted[kind] and not spool[kind].count]:
-        total = sum(split.count for split in spool.values())
-        raise UserError(
-            f"{folder}: expected images in every split, found {' and '.join(empty)} empty ({total:,} pictures, "
-            f"data.test_fraction {test}); add pictures or change the fraction"
-        )
-
-
-def _assemble(target: Path, spool: dict[str, _Split], shape: tuple[int, int, int]) -> None:
-    """Write a safetensors file: the length of the header, the header, the images, then the labels of each split."""
-    tensors: dict[str, tuple[list[int], IO[bytes] | bytearray]] = {}
-    for kind, split in spool.items():
-        if split.count:
-            tensors[f"{kind}_images"] = ([split.count, *shape], split.pixels)
-    for kind, split in spool.items():
-        if split.labels:
-            tensors[f"{kind}_labels"] = ([split.count], split.labels)
-    header, end = {}, 0
-    for name, (sizes, content) in tensors.items():
-        length = len(content) if isinstance(content, bytearray) else content.tell()
-        header[name] = {"dtype": "U8", "shape": sizes, "data_offsets": [end, end + length]}
-        end += length
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with written_atomically(target) as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for _, content in tensors.values():
-            if isinstance(content, bytearray):
-                file.write(content)
-            else:
-                content.seek(0)
-                shutil.copyfileobj(content, file, 1 << 20)
 
 
 def _notes(found: Found, labels: list[int] | None) -> Iterator[str]:

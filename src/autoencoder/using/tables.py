@@ -8,20 +8,19 @@ from typing import Any
 import pyarrow as pa
 import torch
 from jaxtyping import Float
-from pyarrow import csv, parquet
+from pyarrow import csv, dataset, parquet
 from torch import Tensor
 
 from autoencoder.errors import UserError
 from autoencoder.files import written_atomically
 
-SUFFIXES = (".parquet", ".csv")
 CODE = "code_"
 
 
 def check_suffix(path: Path) -> None:
     """Raise UserError if `path` is neither .parquet nor .csv."""
-    if path.suffix not in SUFFIXES:
-        raise UserError(f"{path}: expected a name that ends in {' or '.join(SUFFIXES)}, found {path.suffix!r}")
+    if path.suffix not in (".parquet", ".csv"):
+        raise UserError(f"{path}: expected a name that ends in .parquet or .csv, found {path.suffix!r}")
 
 
 def schema(code_dimensions: int) -> pa.Schema:
@@ -33,14 +32,9 @@ def schema(code_dimensions: int) -> pa.Schema:
 @contextmanager
 def writer(path: Path, columns: pa.Schema) -> Iterator[Any]:
     """A writer of record batches into `path`, which is there only if all went well."""
-    check_suffix(path)
-    with written_atomically(path) as file:
-        if path.suffix == ".csv":
-            with csv.CSVWriter(file, columns) as table:
-                yield table
-        else:
-            with parquet.ParquetWriter(file, columns) as table:
-                yield table
+    kind = csv.CSVWriter if path.suffix == ".csv" else parquet.ParquetWriter
+    with written_atomically(path) as file, kind(file, columns) as table:
+        yield table
 
 
 def read_codes(path: Path, code_dimensions: int) -> Iterator[Float[Tensor, "n code"]]:
@@ -51,16 +45,15 @@ def read_codes(path: Path, code_dimensions: int) -> Iterator[Float[Tensor, "n co
     check_suffix(path)
     wanted = [f"{CODE}{i}" for i in range(code_dimensions)]
     try:
-        batches = csv.open_csv(path) if path.suffix == ".csv" else parquet.ParquetFile(path).iter_batches()
-        for batch in batches:
-            found = [name for name in batch.schema.names if name.startswith(CODE)]
-            if sorted(found) != sorted(wanted):
-                raise UserError(
-                    f"{path}: expected codes of {code_dimensions} numbers ({wanted[0]} … {wanted[-1]}), as the model "
-                    f"has, found {len(found)}; name another with --model"
-                )
-            columns = [torch.from_numpy(batch.column(name).to_numpy(zero_copy_only=False).copy()) for name in wanted]
-            yield torch.stack(columns, 1).float()
-    except (pa.ArrowException, FileNotFoundError, ValueError, TypeError) as error:
+        table = dataset.dataset(path, format=path.suffix[1:])
+        found = [name for name in table.schema.names if name.startswith(CODE)]
+        if sorted(found) != sorted(wanted):
+            raise UserError(
+                f"{path}: expected codes of {code_dimensions} numbers ({wanted[0]} … {wanted[-1]}), as the model "
+                f"has, found {len(found)}; name another with --model"
+            )
+        for batch in table.to_batches(columns=wanted):
+            yield torch.from_numpy(batch.to_tensor().to_numpy().copy()).float()
+    except (pa.ArrowException, FileNotFoundError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: expected a table of `autoencoder encode`, found {reason}") from None
