@@ -30,7 +30,7 @@ me = psutil.Process()
 private = lambda p: p.memory_full_info().uss
 start, peak, done = private(me), [0], threading.Event()
 def watch():
-    while not done.wait(0.2):
+    while not done.wait(1):
         total = 0
         for process in (me, *me.children(recursive=True)):
             try:

@@ -29,7 +29,7 @@ def written_atomically(path: Path) -> Iterator[IO[bytes]]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with temporary.open("wb", buffering=1 << 18) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -59,9 +59,9 @@ def decode(path: str, wanted: Wanted) -> Picture:
         prepared = _resized(_opaque(image, wanted.channels), wanted.size)
     if wanted.channels and len(prepared.getbands()) != wanted.channels:
         prepared = prepared.convert("RGB")
-    bands = prepared.getbands()
-    pixels = b"".join([prepared.tobytes("raw", band) for band in bands])
-    return Picture((len(bands), prepared.height, prepared.width), pixels)
+    channels, pixels = len(prepared.getbands()), prepared.tobytes()
+    planes = b"".join([pixels[channel::channels] for channel in range(channels)])
+    return Picture((channels, prepared.height, prepared.width), planes)
 
 
 def _opaque(image: Image.Image, channels: int | None) -> Image.Image:
@@ -126,12 +126,12 @@ def decode_all(paths: Sequence[str], wanted: Wanted, shape: Shape) -> Iterator[P
     memory = context.RawArray("B", places * chunk * size)
     pool = ProcessPoolExecutor(workers, context, _begin, (memory,))
     try:
-        pending: deque[tuple[int, Future[list[Picture | str]]]] = deque()
+        pending: deque[tuple[int, Future[list[Shape | str]]]] = deque()
         for number, each in enumerate(chunks):
             if len(pending) == places:
                 yield from _taken(*pending.popleft(), memory, size)
-            start = number % places * chunk * size
-            pending.append((start, pool.submit(_decode_into, start, each, wanted, size)))
+            place = number % places * chunk
+            pending.append((place, pool.submit(_decode_into, place, each, wanted, size)))
         while pending:
             yield from _taken(*pending.popleft(), memory, size)
     except BrokenProcessPool:
@@ -140,22 +140,21 @@ def decode_all(paths: Sequence[str], wanted: Wanted, shape: Shape) -> Iterator[P
         pool.shutdown(cancel_futures=True)
 
 
-def _taken(start: int, decoded: "Future[list[Picture | str]]", memory: Any, size: int) -> Iterator[Picture | str]:
-    """The pictures of a chunk, with their pixels from the place in `memory` that begins at `start`."""
-    pixels = memoryview(memory).cast("B")[start:]
-    for index, found in enumerate(decoded.result()):
-        yield found if isinstance(found, str) else found._replace(pixels=pixels[index * size :][:size])
+def _taken(first: int, decoded: "Future[list[Shape | str]]", memory: Any, size: int) -> Iterator[Picture | str]:
+    """The pictures of a chunk, with their pixels from `memory`, from picture `first` on."""
+    pixels = memoryview(memory).cast("B")
+    for index, found in enumerate(decoded.result(), first):
+        yield found if isinstance(found, str) else Picture(found, pixels[index * size : (index + 1) * size])
 
 
-def _decode_into(start: int, paths: Sequence[str], wanted: Wanted, size: int) -> list[Picture | str]:
-    """In a process of the pool: decode a chunk, and write pixels of this `size` into the shared memory at `start`."""
-    found = decode_chunk(paths, wanted)
-    for index, picture in enumerate(found):
-        if isinstance(picture, Picture):
-            if len(picture.pixels) == size:
-                _shared[start + index * size :][:size] = picture.pixels
-            found[index] = picture._replace(pixels=b"")
-    return found
+def _decode_into(first: int, paths: Sequence[str], wanted: Wanted, size: int) -> list[Shape | str]:
+    """In a process of the pool: decode a chunk; write pixels of this `size` into memory, from picture `first` on."""
+    shapes: list[Shape | str] = []
+    for index, found in enumerate(decode_chunk(paths, wanted), first):
+        if isinstance(found, Picture) and len(found.pixels) == size:
+            _shared[index * size : (index + 1) * size] = found.pixels
+        shapes.append(found if isinstance(found, str) else found.shape)
+    return shapes
 
 
 def _begin(memory: Any) -> None:
