@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoencoder.errors import UserError
+from autoencoder.tracking.client import MlflowException
 from autoencoder.tracking.store import Store
 
 PREFIX = "models:/"
@@ -15,27 +16,24 @@ def fetch(store: Store, source: str, files: Sequence[Path], folder: Path) -> lis
     Return where they are. Raises UserError if there is no such run or it has not all of them.
     """
     with store.errors():
-        run_id = _run_of_model(store, source) if source.startswith(PREFIX) else source.removeprefix("runs:/")
+        run_id = _run_of_model(store, source) if source.startswith(PREFIX) else source
         if not store.run(run_id):
             raise UserError(
                 f"{source}: expected a file, the id of a run or {PREFIX}NAME@ALIAS; MLflow store {store.uri} has none"
             )
-        fetched = []
-        for file in files:
-            there = {found.path for found in store.client.list_artifacts(run_id, str(file.parent))}
-            if str(file) not in there:
-                raise UserError(
-                    f"run {run_id}: expected its artifact {file}, not found: the run is of an earlier version, or not "
-                    "finished; dvc repro, or autoencoder track"
-                )
-            fetched.append(Path(store.client.download_artifacts(run_id, str(file), str(folder))))
-        return fetched
+        try:
+            return [Path(store.client.download_artifacts(run_id, str(file), str(folder))) for file in files]
+        except (MlflowException, OSError):
+            names = " and ".join(map(str, files))
+            raise UserError(
+                f"run {run_id}: expected {names} in it, not found: the run is of an earlier version, or not finished; "
+                "dvc repro, or autoencoder track"
+            ) from None
 
 
 def _run_of_model(store: Store, source: str) -> str:
     name, at, alias = source.removeprefix(PREFIX).partition("@")
     if at:
-        version = store.client.get_model_version_by_alias(name, alias)
-    else:
-        version = store.client.get_model_version(*name.split("/", 1))
-    return str(version.run_id)
+        return str(store.client.get_model_version_by_alias(name, alias).run_id)
+    name, _, version = name.partition("/")
+    return str(store.client.get_model_version(name, version).run_id)
