@@ -37,9 +37,9 @@ class Constraint:
         h: Float[Tensor, "batch width"],
         code: Float[Tensor, "batch code"],
         noise: Float[Tensor, "..."],
-    ) -> Float[Tensor, " batch"]:
-        """What each image adds to the loss; `h` is `encoder(x)`."""
-        return code.new_zeros(len(code))
+    ) -> Float[Tensor, " batch"] | None:
+        """What each image adds to the loss, if anything; `h` is `encoder(x)`."""
+        return None
 
 
 class L1(Constraint):
