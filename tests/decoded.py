@@ -60,6 +60,11 @@ def hashes() -> Iterator[tuple[str, str]]:
                     yield f"picture {mode} {size[0]} × {size[1]} {name} {way}", digest
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print the hash of each picture."""
     for name, digest in hashes():
         print(f"{digest}  {name}")
+
+
+if __name__ == "__main__":
+    main()

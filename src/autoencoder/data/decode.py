@@ -1,5 +1,6 @@
 """Files → pixels of one shape, on all cores. Nothing here imports numpy or torch: a new process starts in a moment."""
 
+import gc
 import math
 import multiprocessing
 import os
@@ -158,9 +159,10 @@ def _decode_into(first: int, paths: Sequence[str], wanted: Wanted, size: int) ->
 
 
 def _begin(memory: Any) -> None:
-    """Leave ^C to the parent process, and end with it, however it ends."""
+    """Take the shared `memory`, leave ^C to the parent process, and end with it, however it ends."""
     global _shared  # noqa: PLW0603 (a process gets its memory as it starts)
     _shared = memoryview(memory).cast("B")
+    gc.freeze()  # what was imported is never garbage
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
