@@ -29,46 +29,41 @@ def fit_leading(images: Images) -> Optimum:
     about as much as the last pass gained.
     """
     origin = torch.zeros(images.train[0].numel(), dtype=torch.float64)
-    mean = torch.zeros_like(origin)
-    for x in _batches(images.train, origin):
-        mean += x.sum(0) / len(images.train)
-    axes, train = _leading(images.train, origin)
-    centred_axes, centred_train = _leading(images.train, mean)
-    errors = {"train_mse": train, "centred_train_mse": centred_train}
-    for split in images.splits.keys() - {"train"}:
-        errors[f"{split}_mse"] = _left_over(images.splits[split], axes, origin)
-        errors[f"centred_{split}_mse"] = _left_over(images.splits[split], centred_axes, mean)
+    mean = torch.stack([x.sum(0) for x in _batches(images.train, origin)]).sum(0) / len(images.train)
+    errors = {}
+    for prefix, centre in (("centred_", mean), ("", origin)):
+        axes = _leading(images.train, centre)
+        for split, pixels in images.splits.items():
+            errors[f"{prefix}{split}_mse"] = _left_over(pixels, axes, centre)
     return Optimum(axes, **errors)
 
 
-def _leading(
-    images: UInt8[Tensor, "n *image"], mean: Float64[Tensor, " input"]
-) -> tuple[Float64[Tensor, "input axes"], Float64[Tensor, " ranks"]]:
-    """The leading axes of E[(x - mean)(x - mean)ᵀ], and the mean squared error that each rank leaves over."""
+def _leading(images: UInt8[Tensor, "n *image"], mean: Float64[Tensor, " input"]) -> Float64[Tensor, "input axes"]:
+    """The leading axes of E[(x - mean)(x - mean)ᵀ]."""
     ranks = min(RANKS, len(images), len(mean))
-    columns = min(ranks + MORE, len(mean))
-    start = torch.randn(len(mean), columns, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    start = torch.randn(
+        len(mean), min(ranks + MORE, len(mean)), generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    )
     basis = torch.linalg.qr(start).Q
     before = torch.full((ranks + 1,), torch.inf, dtype=torch.float64)
     for _ in range(PASSES):
-        image = torch.zeros_like(basis)  # of the basis under the moment
-        total = 0.0
+        image, total = torch.zeros_like(basis), 0.0  # image: of the basis under the moment
         for x in _batches(images, mean):
             image.addmm_(x.T, x @ basis)
             total += x.square().sum().item()
         energies, turn = torch.linalg.eigh(basis.T @ image)  # ascending
-        axes = (basis @ turn).flip(1)[:, :ranks]
-        left = _errors(energies.flip(0)[:ranks], total) / (len(images) * len(mean))
+        axes: Tensor = (basis @ turn).flip(1)[:, :ranks]
+        left = _errors(energies.flip(0)[:ranks], total)
         if ((before - left) <= TOLERANCE * left).all():
             break
         before, basis = left, torch.linalg.qr(image).Q
-    return axes.contiguous(), left
+    return axes.contiguous()
 
 
 def _left_over(
     images: UInt8[Tensor, "n *image"], axes: Float64[Tensor, "input axes"], mean: Float64[Tensor, " input"]
 ) -> Float64[Tensor, " ranks"]:
-    """The mean squared error that the leading axes leave over on other images."""
+    """The mean squared error that the leading axes leave over."""
     energies, total = torch.zeros(axes.shape[1], dtype=torch.float64), 0.0
     for x in _batches(images, mean):
         energies += (x @ axes).square().sum(0)
