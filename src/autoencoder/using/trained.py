@@ -63,8 +63,7 @@ def load(source: str | None) -> Trained:
     The errors of a file's test images are read from test_errors.csv beside it, for models/autoencoder.safetensors from
     the metrics of that workspace. Raises UserError.
     """
-    if source is None:
-        return _read(paths.MODEL, paths.TEST_ERRORS)
+    source = source or str(paths.MODEL)
     if Path(source).is_file() or source.endswith(".safetensors"):
         file = Path(source).absolute()
         of_workspace = file.parts[-len(paths.MODEL.parts) :] == paths.MODEL.parts
