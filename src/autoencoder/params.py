@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoencoder import paths
 from autoencoder.errors import UserError
@@ -28,12 +28,6 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
-def _name_of_a_folder(name: str) -> str:
-    if name.startswith(".") or {"/", "\\"} & {*name} or not name:
-        raise ValueError(f"the name of a folder of {paths.SETS}")
-    return name
-
-
 class Data(Section):
     """Which images: the name of a folder of data/sets, and the fraction held out of training for `validation`.
 
@@ -41,7 +35,7 @@ class Data(Section):
     `channels` 1 (grey) or 3; None takes them from the pictures.
     """
 
-    name: Annotated[str, AfterValidator(_name_of_a_folder)]
+    name: Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")]
     validation: Annotated[float, Field(ge=0, lt=1)]
     image_size: Annotated[int, Field(ge=1, le=4096)] | None
     channels: Literal[1, 3] | None
@@ -193,9 +187,8 @@ def _describe(kind: type[Section], fault: dict[str, Any]) -> str:
         near = difflib.get_close_matches(str(found), choices, n=1)
         return f"{name}: expected {expected}, found {found!r}" + (f" (did you mean {near[0]!r}?)" if near else "")
     expected = {"model_type": "keys and values", "invalid_key": "a name as key"}.get(fault["type"])
-    expected = expected or re.sub(
-        "^(Input should be |List should have |Value error, )| after validation.*", "", fault["msg"]
-    )
+    expected = expected or re.sub("^(Input should be|List should have) | after validation.*", "", fault["msg"])
+    expected = expected.replace("String should match pattern", "text that matches")
     return f"{name}: expected {expected}, found {found!r}"
 
 
