@@ -1,4 +1,7 @@
-"""What training minimises: the error of the reconstruction and the penalty on the code, per pixel."""
+"""The loss that training minimises: the error of the reconstruction and the penalty on the code, per pixel.
+
+The default run minimises the same loss by `linear_sgd`, where its gradients are derived by hand.
+"""
 
 import hashlib
 import math
