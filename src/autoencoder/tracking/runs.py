@@ -73,7 +73,7 @@ def _typed(params: dict[str, str]) -> dict[str, Any]:
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe")
-    return {name: yaml.load(text) for name, text in params.items()}
+    return {name: None if text == "None" else yaml.load(text) for name, text in params.items()}
 
 
 def with_model(runs: list[Run], model_md5: str) -> Run | None:
