@@ -35,9 +35,11 @@ ROOMS: dict[str, set[str]] = {
     "record": set(),
     "tracking": {"record"},
     "report": {"data"},
+    "using": {"data", "models", "training", "analysis"},
 }
 ALONE = {
     "tracking.export": {"data", "models"},
+    "using.trained": {"tracking"},
     "numerics": {"kernels"},
 }  # what this module alone of its room may import, too
 
@@ -47,7 +49,7 @@ MAY_NAME = {
     "click": {"entry", "cli"},
     "dvc": set(),
     "jinja2": {"report.page"},
-    "matplotlib": FIGURES,
+    "matplotlib": FIGURES | {"using.sheet"},
     "mlflow": {"tracking.client", "tracking.served_model"},
     "pydantic": {"params", "data.sources"},
     "pygments": {"report.page"},
@@ -55,7 +57,9 @@ MAY_NAME = {
     "torchvision": {"data.sources"},
 }
 # Which modules may have a package loaded, by whatever they import, once they are imported themselves.
-COMPUTING = {name for name in MODULES if name.startswith(("kernels.", "data.", "models.", "training.", "analysis."))}
+COMPUTING = {
+    name for name in MODULES if name.startswith(("kernels.", "data.", "models.", "training.", "analysis.", "using."))
+}
 WITHOUT_MLFLOW = {f"tracking.{name}" for name in ("export", "follower", "journal", "server", "tags", "view")}
 MLFLOW = {name for name in MODULES if name.startswith("tracking.")} - WITHOUT_MLFLOW
 WITHOUT_YAML = {f"record.{name}" for name in ("curves", "git", "identity", "lineage")}
@@ -63,7 +67,7 @@ YAML_READERS = {name for name in MODULES if name.startswith("record.")} - WITHOU
 MAY_LOAD = {
     "click": {"entry", "cli"} | MLFLOW,
     "dvc": set(),
-    "matplotlib": FIGURES | MLFLOW,
+    "matplotlib": FIGURES | {"using.sheet"} | MLFLOW,
     "mlflow": MLFLOW,
     "pydantic": {"params", "numerics", "data.sources", "training.loop", "training.resume"} | MLFLOW,
     "ruamel": YAML_READERS | MLFLOW,

@@ -5,10 +5,11 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from autoencoder.errors import UserError
 
@@ -18,11 +19,18 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises OSError (no space, no permission) with the old file untouched and nothing left behind.
     """
+    with written_atomically(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """A file to be written piece by piece, which becomes `path` at the end: `write_atomically` for long contents."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
+        with temporary.open("wb", buffering=1 << 18) as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)

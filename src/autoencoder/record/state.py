@@ -11,6 +11,7 @@ from autoencoder.record import identity, lock
 from autoencoder.record.curves import Point, points
 
 SHOWN = (str(paths.FIGURES), str(paths.FAMILY), str(paths.REPORT))  # outputs that a run shows as they are
+USED = (str(paths.MODEL), str(paths.TEST_ERRORS))  # what it takes to use the model elsewhere
 CURVES = ("mse", "nats")
 CHAMPION = "test/final_mse"  # decides where params.yaml, of an earlier version, names no figure
 
@@ -29,7 +30,7 @@ class State:
     curves: list[Point]
     figures: dict[str, float]
     champion: str  # the figure that decides
-    files: list[Path]  # the pictures and the page
+    files: list[Path]  # the pictures, the page, and what it takes to use the model
     documents: dict[str, str]  # the texts of params.yaml and of dvc.lock (without `track`, which is not recorded yet)
     code_as_recorded: bool  # whether the workspace holds the code that made all this
 
@@ -74,7 +75,7 @@ def read() -> State:
         curves=points(read_csv(paths.TRAINING), read_csv(paths.STEPS)),
         figures=figures(),
         champion=given.get("track.champion", CHAMPION),
-        files=sorted(file for path in outs if path.startswith(SHOWN) for file in _files(Path(path))),
+        files=sorted(file for path in outs if path.startswith((*SHOWN, *USED)) for file in _files(Path(path))),
         documents={
             str(paths.PARAMS): paths.PARAMS.read_text(encoding="utf-8"),
             str(paths.LOCK): lock.lock_without(others),

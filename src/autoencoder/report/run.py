@@ -23,7 +23,7 @@ class Run(NamedTuple):
     train_images: int
     test: UInt8[ndarray, "n input"]
     labels: UInt8[ndarray, " n"] | None
-    axes: Float64[ndarray, "input input"]
+    axes: Float64[ndarray, "input axes"]
     optimum: Float64[ndarray, " ranks"]  # the test error of PCA at every rank
     evaluation: dict[str, dict[str, float]]
     history: list[dict[str, float]]

@@ -40,12 +40,15 @@ def of_state(store: Store, key: str, params: dict[str, Any], model_md5: str | No
 
 def _given_key(store: Store, key: str, params: dict[str, Any], runs: list[Run]) -> list[Run]:
     """Those of `runs` that have the `params`, with the tag by which they are found."""
-    read = YAML(typ="safe").load  # MLflow keeps the values of params.yaml as texts
+    read = YAML(typ="safe").load  # MLflow keeps the values of params.yaml as Python's texts
     wanted = identity.differences(params)
     found = [
         run
         for run in runs
-        if identity.differences({name: read(text) for name, text in run.data.params.items()}) == wanted
+        if identity.differences(
+            {name: None if text == "None" else read(text) for name, text in run.data.params.items()}
+        )
+        == wanted
     ]
     for run in found:
         store.client.set_tag(run.info.run_id, tags.STATE, key)
