@@ -1,32 +1,60 @@
-"""What the page says of a run beyond its metrics: errors of single images, principal order, the map of the codes.
+"""What the model makes of a sample of the test images, and what that shows beyond the run's metrics.
 
 Sums are matrix products, which are the same bits on every CPU that the numeric profile covers; numpy's own are not.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 from numpy import ndarray
+
+from autoencoder.report import network
+from autoencoder.report.run import Run
+
+SAMPLE = 1_000  # test images, evenly spaced: all classes are met, whether or not the images are sorted
+BRIGHT = 128  # pixels from here on are a stroke
 
 Matrix = Float64[ndarray, "rows columns"]
 
-BRIGHT = 128  # pixels from here on are a stroke
+
+class Findings(NamedTuple):
+    """The sample's images, as they are and scaled from `low` to 1, their codes, reconstructions and errors."""
+
+    low: int
+    encoder: list[network.Layer]
+    decoder: list[network.Layer]
+    sample: Int64[ndarray, " n"]  # which test images
+    images: UInt8[ndarray, "n channels height width"]
+    labels: UInt8[ndarray, " n"] | None
+    x: Matrix
+    codes: Matrix
+    rebuilt: Matrix
+    errors: Float64[ndarray, " n"]
 
 
-def errors(x: Matrix, reconstruction: Matrix) -> Float64[ndarray, " n"]:
-    """Per image, the mean over its pixels of the squared error."""
-    return np.asarray((x - reconstruction) ** 2 @ np.full(x.shape[1], 1 / x.shape[1]))
+def spread(n: int, count: int) -> Int64[ndarray, " chosen"]:
+    """At most `count` of n indices, evenly spaced."""
+    return np.arange(min(n, count)) * n // min(n, count)
 
 
-def equal_rank(optimum: Sequence[float] | Float64[ndarray, " ranks"], mse: float) -> float:
-    """The rank at which PCA has the error `mse`, interpolated between two whole ranks; the last where it never has."""
-    worse = int(sum(error > mse for error in optimum))
-    if worse in (0, len(optimum)):
-        return float(max(worse - 1, 0))
-    above, below = float(optimum[worse - 1]), float(optimum[worse])
-    return worse - 1 + (above - mse) / (above - below)
+def findings(run: Run) -> Findings:
+    """Encode and decode the sample."""
+    low = 0 if run.description.get("loss") == "bce" else -1
+    sample = spread(len(run.test), SAMPLE)
+    images = run.test[sample]
+    labels = None if run.labels is None else run.labels[sample]
+    x = images.reshape(len(images), -1) * ((1 - low) / 255) + low
+    encoder, decoder = network.layers(run.description, run.weights)
+    codes = network.apply(encoder, x)
+    rebuilt = network.apply(decoder, codes)
+    errors = mean_squares(x - rebuilt) * (2 / (1 - low)) ** 2
+    return Findings(low, encoder, decoder, sample, images, labels, x, codes, rebuilt, errors)
+
+
+def mean_squares(differences: Matrix) -> Float64[ndarray, " n"]:
+    """Per image, the mean over its pixels of the squared difference."""
+    return np.asarray(differences**2 @ np.full(differences.shape[1], 1 / differences.shape[1]))
 
 
 def principal_order(encoder: Matrix, decoder: Matrix, x: Matrix, count: int) -> tuple[Matrix, Matrix]:
@@ -51,6 +79,13 @@ def map_of(codes: Matrix) -> tuple[Matrix, Float64[ndarray, " code"], Matrix, fl
     values, vectors = np.linalg.eigh(about.T @ about)
     axes = _signed(vectors[:, ::-1])[:, :2].T
     return about @ axes.T, centre, axes, float(values[-1] + values[-2]) / float(np.trace(about.T @ about))
+
+
+def tangents(encoder: list[network.Layer], x: Float64[ndarray, "1 input"], count: int) -> Matrix:
+    """The `count` directions, of unit length, in which the code of one x changes most: of its Jacobian, J."""
+    jacobian = network.jacobian(encoder, x)
+    leading = np.linalg.eigh(jacobian @ jacobian.T)[1][:, ::-1][:, :count].T @ jacobian
+    return _signed((leading / np.sqrt(leading**2 @ np.ones((leading.shape[1], 1)) + 1e-30)).T).T
 
 
 def strokes(images: UInt8[ndarray, "n height width"]) -> dict[str, Any] | None:

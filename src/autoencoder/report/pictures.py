@@ -10,35 +10,35 @@ from numpy import ndarray
 
 POSITIVE, NEGATIVE = (208, 84, 26), (70, 102, 140)  # as in page.js
 STORED = 65_535  # bytes that an uncompressed block of deflate holds
-GREY, COLOUR, INDEXED = 0, 2, 3  # PNG's names for what a pixel is
-RGB = 3
+KINDS = {1: 0, 3: 2, 4: 6}  # PNG's names for grey, for colour, and for colour with opacity
 
 
 def image(pixels: UInt8[ndarray, "channels height width"]) -> str:
-    """A grey or colour picture."""
-    rows = np.moveaxis(pixels if len(pixels) == RGB else pixels[:1], 0, 2)
-    return _address(rows.reshape(len(rows), -1), pixels.shape[2], COLOUR if len(pixels) == RGB else GREY)
-
-
-def signed(values: Float64[ndarray, "height width"]) -> str:
-    """Numbers from -1 to 1: the further from zero, the less transparent."""
-    level = np.clip(np.rint(values * 127), -127, 127).astype(int) + 127
-    strength = np.abs(np.arange(255) - 127) * 2
-    palette = _chunk(b"PLTE", bytes((*NEGATIVE * 127, *POSITIVE * 128))) + _chunk(b"tRNS", bytes(strength.tolist()))
-    return _address(level.astype(np.uint8), values.shape[1], INDEXED, palette)
-
-
-def _address(rows: UInt8[ndarray, "height bytes"], width: int, kind: int, palette: bytes = b"") -> str:
+    """A picture of 1, 3 or 4 channels; of another number, its first channel."""
+    pixels = pixels if len(pixels) in KINDS else pixels[:1]
+    rows = np.moveaxis(pixels, 0, 2).reshape(pixels.shape[1], -1)
     raw = np.pad(rows, ((0, 0), (1, 0))).tobytes()  # each row begins with its filter: none
     stored = b"\x78\x01"
     for start in range(0, len(raw), STORED):
         block = raw[start : start + STORED]
         stored += struct.pack("<BHH", start + STORED >= len(raw), len(block), 0xFFFF - len(block)) + block
-    head = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, len(rows), 8, kind, 0, 0, 0))
-    body = _chunk(b"IDAT", stored + struct.pack(">I", zlib.adler32(raw)))
-    content = b"\x89PNG\r\n\x1a\n" + head + palette + body + _chunk(b"IEND", b"")
+    head = struct.pack(">IIBBBBB", pixels.shape[2], len(rows), 8, KINDS[len(pixels)], 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", stored + struct.pack(">I", zlib.adler32(raw))), (b"IEND", b""))
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    )
     return f"data:image/png;base64,{base64.b64encode(content).decode()}"
 
 
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+def shades(values: Float64[ndarray, "channels height width"]) -> str:
+    """A picture of numbers from 0, black, to 1."""
+    return image(np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8))
+
+
+def signed(values: Float64[ndarray, "channels height width"]) -> str:
+    """Numbers on their own scale: the further from zero, the less transparent; in colour, zero is grey."""
+    values = values / max(np.abs(values).max(), 1e-12)
+    if len(values) in KINDS and len(values) > 1:
+        return shades((values + 1) / 2)
+    colours = np.where(values[:1] > 0, *(np.array(colour).reshape(3, 1, 1) for colour in (POSITIVE, NEGATIVE)))
+    return image(np.concatenate([colours, np.rint(np.abs(values[:1]) * 255)]).astype(np.uint8))

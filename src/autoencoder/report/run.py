@@ -21,13 +21,13 @@ class Run(NamedTuple):
     weights: dict[str, Float32[ndarray, "..."]]
     sha256: str  # of the model file
     train_images: int
-    test: UInt8[ndarray, "n input"]
+    test: UInt8[ndarray, "n channels height width"]
     labels: UInt8[ndarray, " n"] | None
-    axes: Float64[ndarray, "input input"]
+    axes: Float64[ndarray, "input axes"]
     optimum: Float64[ndarray, " ranks"]  # the test error of PCA at every rank
     evaluation: dict[str, dict[str, float]]
     history: list[dict[str, float]]
-    angles: list[dict[str, float]]
+    tables: dict[str, list[dict[str, float]]]  # of metrics/family
 
 
 def load(recipe: dict[str, Any]) -> Run:
@@ -44,9 +44,9 @@ def load(recipe: dict[str, Any]) -> Run:
     optimum, _ = _read(paths.OPTIMUM, "dvc repro pca", "axes", errors)
     return Run(
         *(recipe, description, weights, sha256(paths.MODEL), train_images),
-        *(test.reshape(len(test), -1), images.get("test_labels"), optimum["axes"], optimum[errors]),
+        *(test, images.get("test_labels"), optimum["axes"], optimum[errors]),
         *(read_json(paths.EVALUATION), read_csv(paths.TRAINING)),
-        read_csv(paths.ANGLES) if paths.ANGLES.exists() else [],
+        {path.stem: read_csv(path) for path in sorted(paths.FAMILY.glob("*.csv"))},
     )
 
 
