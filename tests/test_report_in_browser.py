@@ -100,7 +100,7 @@ def test_the_script_computes_what_torch_computes(
     codes, outputs, numbers = browser.execute_script(
         "const places = [...Array(arguments[0]).keys()];"
         "const codes = places.map((place) => encode(picture(place)));"
-        "return [codes.map((z) => [...z]), codes.map((z) => [...decode(z)]), page.test.number.slice(0, arguments[0])]",
+        "return [codes.map((z) => [...z]), codes.map((z) => [...decode(z)]), page.shown.number.slice(0, arguments[0])]",
         count,
     )
     with torch.no_grad():

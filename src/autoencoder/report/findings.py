@@ -40,7 +40,7 @@ def spread(n: int, count: int) -> Int64[ndarray, " chosen"]:
 
 def findings(run: Run) -> Findings:
     """Encode and decode the sample."""
-    low = 0 if run.description.get("loss") == "bce" else -1
+    low = 0 if run.description["loss"] == "bce" else -1
     sample = spread(len(run.test), SAMPLE)
     images = run.test[sample]
     labels = None if run.labels is None else run.labels[sample]
@@ -48,13 +48,8 @@ def findings(run: Run) -> Findings:
     encoder, decoder = network.layers(run.description, run.weights)
     codes = network.apply(encoder, x)
     rebuilt = network.apply(decoder, codes)
-    errors = mean_squares(x - rebuilt) * (2 / (1 - low)) ** 2
+    errors = (x - rebuilt) ** 2 @ np.full(x.shape[1], (2 / (1 - low)) ** 2 / x.shape[1])
     return Findings(low, encoder, decoder, sample, images, labels, x, codes, rebuilt, errors)
-
-
-def mean_squares(differences: Matrix) -> Float64[ndarray, " n"]:
-    """Per image, the mean over its pixels of the squared difference."""
-    return np.asarray(differences**2 @ np.full(differences.shape[1], 1 / differences.shape[1]))
 
 
 def principal_order(encoder: Matrix, decoder: Matrix, x: Matrix, count: int) -> tuple[Matrix, Matrix]:
@@ -83,27 +78,22 @@ def map_of(codes: Matrix) -> tuple[Matrix, Float64[ndarray, " code"], Matrix, fl
 
 def tangents(encoder: list[network.Layer], x: Float64[ndarray, "1 input"], count: int) -> Matrix:
     """The `count` directions, of unit length, in which the code of one x changes most: of its Jacobian, J."""
-    jacobian = network.jacobian(encoder, x)
-    leading = np.linalg.eigh(jacobian @ jacobian.T)[1][:, ::-1][:, :count].T @ jacobian
-    return _signed((leading / np.sqrt(leading**2 @ np.ones((leading.shape[1], 1)) + 1e-30)).T).T
+    return _signed(np.linalg.svd(network.jacobian(encoder, x), full_matrices=False)[2][:count].T).T
 
 
 def strokes(images: UInt8[ndarray, "n height width"]) -> dict[str, Any] | None:
     """How large these images' strokes are and where they lie, or None if they are no bright strokes on dark ground.
 
-    `size` is the median of the longer side of their bounding boxes in pixels, `centre` the mean centre of mass (x, y).
+    `size` is the median of the longer side of their bounding boxes in pixels, `centre` their centre of mass (x, y).
     """
     bright = images >= BRIGHT
     corners = bright[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     if corners.mean() > 0.01 or bright.mean() > 0.4 or not bright.any():  # noqa: PLR2004
         return None
-    drawn = images[bright.any((1, 2))]
-    sides = [np.ptp(np.nonzero(image), axis=1).max() + 1 for image in drawn]
-    rows, columns = np.indices(images.shape[1:]).reshape(2, -1)
-    mass = drawn.reshape(len(drawn), -1).astype(np.float64)
-    sums = mass @ np.stack([columns, rows, np.ones_like(rows)], 1).astype(np.float64)
-    centre = (sums[:, :2] / sums[:, 2:] + 0.5).T @ np.full(len(drawn), 1 / len(drawn))
-    return {"size": int(np.median(sides)), "centre": centre.round(2).tolist()}
+    sides = [np.ptp(np.nonzero(image), axis=1).max() + 1 for image in bright if image.any()]
+    total = images.sum(0, dtype=np.int64)
+    centre = [total.sum(axis) @ np.arange(total.shape[1 - axis]) / total.sum() + 0.5 for axis in (0, 1)]
+    return {"size": int(np.median(sides)), "centre": [round(float(place), 2) for place in centre]}
 
 
 def _signed(vectors: Matrix) -> Matrix:

@@ -18,14 +18,14 @@ STEP = 1e-6  # of differences that stand for derivatives
 def layers(description: dict[str, Any], weights: dict[str, Float32[ndarray, "..."]]) -> tuple[list[Layer], list[Layer]]:
     """The encoder's and the decoder's layers: what each does (`kind`), and with which weights."""
     encoder, decoder = (_half(name, description, weights) for name in ("encoder", "decoder"))
-    constraint = description.get("constraint", {})
+    constraint = description["constraint"]
     on_code = {
         "l1": [{"kind": "relu"}],
         "top_k": [{"kind": "largest", "count": constraint.get("active")}],
         "variational": [{"kind": "first", "count": description["code_dimensions"]}],  # the means
     }
-    encoder += on_code.get(constraint.get("name"), [])
-    return encoder, decoder + [{"kind": "sigmoid"}] * (description.get("loss") == "bce")
+    encoder += on_code.get(constraint["name"], [])
+    return encoder, decoder + [{"kind": "sigmoid"}] * (description["loss"] == "bce")
 
 
 def _half(half: str, description: dict[str, Any], weights: dict[str, Float32[ndarray, "..."]]) -> list[Layer]:

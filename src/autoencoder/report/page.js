@@ -177,9 +177,14 @@ function paintBars(svg, code) {
   svg.setAttribute("aria-label", `The code: ${Array.from(code, (value) => value.toFixed(1)).join(", ")}`);
 }
 
+// Where numbers lie in a chart: for `x` and `y` the lowest and the highest number, and the places of these.
+function frameOf(name) {
+  return JSON.parse($(`chart-${name}`).dataset.frame);
+}
+
 // Put the marker of a chart at x: a line, or with a y a cross.
 function mark(name, x, y) {
-  const frame = page.frames[name];
+  const frame = frameOf(name);
   const place = ([low, high, from, to], value) => from + ((value - low) / (high - low)) * (to - from);
   const across = place(frame.x, Math.max(frame.x[0], Math.min(frame.x[1], x)));
   const path = y === undefined ? `M${across} ${frame.y[2]}V${frame.y[3]}` : `M${across - 9} ${place(frame.y, y)}h18m-9-9v18`;
@@ -568,7 +573,7 @@ function isItPca() {
 function betweenPictures() {
   const { points, axes } = page.map;
   const chart = $("chart-map");
-  const frame = page.frames.map;
+  const frame = frameOf("map");
   const [across, up] = [$("map-x"), $("map-y")];
   let target = null;
 

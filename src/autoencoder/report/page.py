@@ -15,6 +15,7 @@ from pygments.formatters.html import HtmlFormatter
 from pygments.lexers.javascript import JavascriptLexer
 from pygments.lexers.python import PythonLexer
 
+from autoencoder.report.charts import Frame, ticks
 from autoencoder.report.facts import facts
 from autoencoder.report.network import CONSTRAINTS
 from autoencoder.report.run import Run
@@ -34,8 +35,11 @@ ENVIRONMENT = Environment(
 ENVIRONMENT.filters |= {
     "thousands": "{:,}".format,
     "mse": "{:.4f}".format,
-    "times": lambda value: f"{value:.2f}" if value < 10 else f"{value:.0f}",  # noqa: PLR2004
+    "ticks": lambda ends: ticks(*ends),
+    "times": "{:.2f}".format,
     "tenth": "{:.1f}".format,
+    "number": lambda value: f"{value:.6g}".replace("-", "−"),
+    "bars": lambda values: Frame((0.5, len(values) + 0.5), (0, max(*values, 1e-9))),
     "plural": lambda n, thing: f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s",
 }
 
@@ -45,10 +49,9 @@ def render(run: Run) -> str:
 
     Of pieces that somebody has added it only prints that it cannot compute them.
     """
-    model, constraint = run.description["model"], run.description.get("constraint", {}).get("name", "none")
+    model, constraint = run.description["model"], run.description["constraint"]["name"]
     if model not in SOURCES or constraint not in CONSTRAINTS:
-        unknown = ENVIRONMENT.get_template("unknown.html.jinja")
-        return unknown.render(model=model, constraint=constraint, mse=run.evaluation["test"]["mse"])
+        return ENVIRONMENT.get_template("unknown.html.jinja").render(run._asdict())
     context, payload = facts(run)
     for precision in ("float32", "float16"):
         page = _fill(context, payload, precision)
@@ -58,9 +61,8 @@ def render(run: Run) -> str:
 
 
 def _fill(context: dict[str, Any], payload: dict[str, Any] | None, precision: str) -> str:
-    style, script = ((FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    module, classes, functions = SOURCES[context["description"]["model"]]
-    python = (FOLDER / module).read_text(encoding="utf-8")
+    module, classes, functions = SOURCES[context["model"]]
+    style, script, python = ((FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", module))
     data = json.dumps(payload, sort_keys=True, separators=(",", ":"), default=lambda array: _tensor(array, precision))
     return ENVIRONMENT.get_template("page.html.jinja").render(
         **context,
