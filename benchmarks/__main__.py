@@ -9,6 +9,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from autoencoder import numerics, params  # noqa: E402 (the path comes first)
 
 RESULTS = ROOT / "docs" / "benchmarks.json"
 FIGURE = ROOT / "docs" / "images" / "scaling.png"
-NAMES = ("speed", "mlp", "noise", "scaling", "memory", "overhead", "resume", "following")
+FAMILIES = ("variational", "deep", "convolutional")
+NAMES = ("speed", "mlp", *FAMILIES, "noise", "scaling", "memory", "overhead", "resume", "following")
 
 
 @click.command()
@@ -48,6 +50,7 @@ def main(names: tuple[str, ...], epochs: int) -> None:
     measurements: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], str]]] = {
         "speed": (lambda: speed.measure(epochs), speed.table),
         "mlp": (lambda: speed.measure_mlp(epochs), speed.table),
+        **{name: (partial(speed.measure_family, name, epochs), speed.table) for name in FAMILIES},
         "noise": (lambda: noise.measure(5), noise.table),
         "scaling": (scaling.measure, scaling.table),
         "memory": (memory.measure, memory.table),

@@ -18,7 +18,7 @@ BIN = Path(sys.executable).parent
 DVC = [sys.executable, "-m", "dvc"]
 AUTOENCODER = [sys.executable, "-c", "from autoencoder.cli import main; main(prog_name='autoencoder')"]
 BARE_CLICK = "import click; click.command()(lambda: None)(['--help'])"
-STAGES = ("download", "pca", "train", "evaluate", "render", "track")
+STAGES = ("download", "pca", "train", "evaluate", "render", "report", "track")
 
 
 def measure(repeat: int) -> dict[str, Any]:

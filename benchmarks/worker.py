@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -220,11 +221,26 @@ def timed(work: Callable[[], object]) -> Spent:
     return time.perf_counter() - begin[0], time.process_time() - begin[1]
 
 
-LEFT_ALONE = ("article", "jax")  # torch and jax choose their kernels themselves, for one thread
+# torch and jax choose their kernels themselves, for one thread
+LEFT_ALONE = ("article", "jax", "deep eager", "convolutional eager", "variational as published", "variational jax")
 COMPETITORS = {
     "article": article, "default": default, "general": general, "jax": jax, "products": products,
     "mlp": mlp, "portable mlp": portable_mlp,
 }  # fmt: skip
+
+
+def competitor(name: str) -> Callable[[Path], Epochs]:
+    """The function that trains `name`."""
+    import families
+
+    others: dict[str, Callable[[Path], Epochs]] = {
+        "variational as published": families.variational_as_published,
+        "variational jax": families.variational_in_jax,
+        "deep eager": partial(families.eager, "deep"),
+        "convolutional eager": partial(families.eager, "convolutional"),
+    }
+    ours = {each: partial(families.ours, each) for each in ("variational", "deep", "convolutional")}
+    return (COMPETITORS | others | ours)[name]
 
 
 def main() -> None:
@@ -239,9 +255,9 @@ def main() -> None:
     else:
         earlier = {"numerics": "portable"} if name.startswith("portable") else {}
         numerics.configure(params.Runtime(device="cpu", threads=1, **earlier))
-    if name == "jax":
+    if name.endswith("jax"):
         os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    epochs = COMPETITORS[name](path)
+    epochs = competitor(name)(path)
     print("ready", flush=True)
     for _ in sys.stdin:
         (seconds, cpu), test_mse = next(epochs)

@@ -1,1 +1,1 @@
-"""A linear autoencoder, from the bytes of MNIST to a tracked, reproducible result."""
+"""Autoencoders, from the files of a data set to a tracked, reproducible result."""

@@ -32,7 +32,7 @@ CELLS = 250  # so many cells of a heat map can be seen along an edge
 def draw(
     model: LinearAutoencoder, shape: tuple[int, int, int], optimum: Optimum, angles: Sequence[dict[str, float]]
 ) -> dict[str, Figure]:
-    """The figures by name, for images of `shape`, with `angles` as in metrics/principal_angles.csv."""
+    """The figures by name, for images of `shape`, with `angles` as in metrics/family/principal_angles.csv."""
     encoder, decoder = model.encoder.linear.weight.detach(), model.decoder.linear.weight.detach()
     axes = optimum.axes[:, : len(encoder)]
     captured = sum(row["cosine_squared"] for row in angles)
@@ -94,7 +94,7 @@ def weight_products(
 
 
 def principal_angles(angles: Sequence[dict[str, float]]) -> Figure:
-    """The rows of metrics/principal_angles.csv as cos² of each angle: the share of that direction that is captured."""
+    """The rows of metrics/family/principal_angles.csv as cos² of each angle: the captured share of that direction."""
     n = len(angles)
     cosine_squared = [row["cosine_squared"] for row in angles]
     figure = new_figure(f"The decoder spans {sum(cosine_squared):.1f} of {count(n, 'principal direction')}", 3.4)

@@ -1,1 +1,1 @@
-"""Images: where they come from, and how they lie in memory and on disk. Every other room may import it."""
+"""Images: their sources, in memory, on disk. `models`, `training`, `analysis`, `report` and the stages import it."""

@@ -1,4 +1,4 @@
-"""What is asked of the code. `h` is what the encoder puts out; penalties are per image, as are sums over its pixels."""
+"""Constraints on the code. `h` is what the encoder puts out; penalties are per image, as are sums over its pixels."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ POINTWISE = (nn.ReLU, nn.GELU, nn.Tanh, nn.Sigmoid)
 
 @dataclass(frozen=True)
 class Constraint:
-    """None: the code is what the encoder puts out. Every other constraint is one of these."""
+    """The constraint `none`, by which the code is what the encoder puts out, and the base class of all others."""
 
     strength: float = 1.0
     active: int = 16
@@ -37,9 +37,9 @@ class Constraint:
         h: Float[Tensor, "batch width"],
         code: Float[Tensor, "batch code"],
         noise: Float[Tensor, "..."],
-    ) -> Float[Tensor, " batch"]:
-        """What each image adds to the loss; `h` is `encoder(x)`."""
-        return code.new_zeros(len(code))
+    ) -> Float[Tensor, " batch"] | None:
+        """What each image adds to the loss, if anything; `h` is `encoder(x)`."""
+        return None
 
 
 class L1(Constraint):

@@ -1,4 +1,7 @@
-"""What makes a trained state the one that it is, its params and its data, and the name of its run."""
+"""The key of a trained state, a hash of its params and its data, and the name of its run.
+
+`tracking.mirror` finds the run that belongs to a key.
+"""
 
 import hashlib
 import json

@@ -1,1 +1,1 @@
-"""The page that teaches: its template, style and script, and the Python that fills them; it imports no torch."""
+"""The page that explains a run: template, style, script, and what fills them. Only the stages import it."""

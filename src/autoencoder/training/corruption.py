@@ -15,7 +15,7 @@ Moments = tuple[Float64[Tensor, " input"], Float64[Tensor, "input input"], Float
 
 @dataclass(frozen=True)
 class Corruption:
-    """None: the input is encoded as it is. Every other corruption is one of these."""
+    """The corruption `none`, by which the input is encoded as it is, and the base class of all others."""
 
     level: float = 0.0
     lowest: float = -1.0

@@ -15,7 +15,7 @@ from autoencoder.models.autoencoder import Autoencoder
 from autoencoder.params import Train
 from autoencoder.training.objective import Objective, mean_squared_error
 from autoencoder.training.optimizers import SGD, Adam, Optimizer
-from autoencoder.training.steps import MEAN_SQUARED_ERROR, derived_by_hand, learner
+from autoencoder.training.steps import MEAN_SQUARED_ERROR, learner
 
 # Images that are gathered at a time (a batch at least), and seconds after which a slow model's losses are looked at all
 # the same. The hot loop in between never waits for the device. Neither number changes a result.
@@ -92,7 +92,7 @@ class Training:
         self.splits = {name: split.to(device) for name, split in images.splits.items()}
         self.train_images = self.splits.pop("train")
         self.optimizer = optimizer(self.model, settings)
-        self.needs_noise = not derived_by_hand(self.model, self.optimizer, objective)
+        self.needs_noise = any(noise.numel() for noise in objective.draw(1, 1, 1, seed, 0))
         self.code_dimensions = self.model.encode(scale(self.train_images[:1], model.lowest)).shape[1]
         self.order = torch.Generator().manual_seed(seed).get_state()  # as of the start of the epoch
         batches = -(-len(self.train_images) // settings.batch_size)

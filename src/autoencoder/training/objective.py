@@ -1,4 +1,7 @@
-"""What training minimises: the error of the reconstruction and the penalty on the code, per pixel."""
+"""The loss that training minimises: the error of the reconstruction and the penalty on the code, per pixel.
+
+The default run minimises the same loss by `linear_sgd`, where its gradients are derived by hand.
+"""
 
 import hashlib
 import math
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import mse_loss, softplus
 
 from autoencoder.data.images import scale
 from autoencoder.models.autoencoder import Autoencoder
@@ -27,10 +30,10 @@ class SquaredError:
         self, decoded: Float[Tensor, "batch input"], x: Float[Tensor, "batch input"]
     ) -> Float[Tensor, "batch input"]:
         """The error of every pixel."""
-        return (decoded - x).square()
+        return mse_loss(decoded, x, reduction="none")
 
-    def nats(self, error: Float[Tensor, " batch"], pixels: int, strength: float) -> Float[Tensor, " batch"]:
-        """-log p(x | code) of an image whose pixels have the error `error` in all."""
+    def nats(self, error: Float[Tensor, "*batch"], pixels: int, strength: float) -> Float[Tensor, "*batch"]:
+        """-log p(x | code) of an image whose pixels have the error `error` in all, or the mean of both over images."""
         return error / strength + pixels / 2 * math.log(math.pi * strength)
 
 
@@ -42,7 +45,7 @@ class CrossEntropy:
     ) -> Float[Tensor, "batch input"]:
         return softplus(decoded) - x * decoded
 
-    def nats(self, error: Float[Tensor, " batch"], pixels: int, strength: float) -> Float[Tensor, " batch"]:
+    def nats(self, error: Float[Tensor, "*batch"], pixels: int, strength: float) -> Float[Tensor, "*batch"]:
         return error
 
 
@@ -78,22 +81,22 @@ class Objective:
         x: Float[Tensor, "batch input"],
         noise: Float[Tensor, "..."] = NOTHING,
         code_noise: Float[Tensor, "..."] = NOTHING,
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " names"]]:
-        """The loss, and the figures `names` of the batch, without gradient."""
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "*names"]]:
+        """The loss, and the figures `names` of the batch, without gradient; a single one is a number."""
         corrupted = self.corruption.apply(x, noise)
         h = model.encoder(corrupted)
         code = self.constraint.code(h, code_noise)
         decoded = model.decoder(code)
-        errors = self.loss.error(decoded, x).sum(1)
-        penalties = self.constraint.penalty(model.encoder, corrupted, h, code, code_noise)
+        error = self.loss.error(decoded, x).sum() / x.numel()
+        penalty = self.constraint.penalty(model.encoder, corrupted, h, code, code_noise)
+        loss = error if penalty is None else error + penalty.mean() / x.shape[1]
         with torch.no_grad():
             as_is = isinstance(self.loss, SquaredError)
-            mse = errors / x.shape[1] if as_is else mse_per_image(model.reconstruction(decoded), x, model.lowest)
-            figures = [mse.mean()]
-            if "nats" in self.names:
-                nats = self.loss.nats(errors, x.shape[1], self.constraint.strength) + divergence(h).sum(1)
-                figures.append(nats.mean())
-        return (errors + penalties).mean() / x.shape[1], torch.stack(figures)
+            mse = error if as_is else mse_per_image(model.reconstruction(decoded), x, model.lowest).mean()
+            if "nats" not in self.names:
+                return loss, mse.detach()
+            nats = self.loss.nats(error * x.shape[1], x.shape[1], self.constraint.strength)
+            return loss, torch.stack((mse, nats + divergence(h).sum(1).mean()))
 
     @torch.no_grad()
     def nats(self, model: Autoencoder, images: UInt8[Tensor, "n *image"]) -> float:

@@ -1,4 +1,4 @@
-"""SGD and Adam as torch has them, without loading torch._dynamo, which takes torch's own as long as loading torch."""
+"""The steps of torch's SGD and Adam. torch.optim's classes would load torch._dynamo, which takes as long as torch."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -41,7 +41,7 @@ def learner(model: Autoencoder, optimizer: Optimizer, objective: Objective = MEA
 def autograd(model: Autoencoder, optimizer: Optimizer, objective: Objective = MEAN_SQUARED_ERROR) -> Step:
     """Steps of any optimizer on any model."""
 
-    def step(x: Float[Tensor, "batch input"], *noise: Float[Tensor, "..."]) -> Float[Tensor, " figures"]:
+    def step(x: Float[Tensor, "batch input"], *noise: Float[Tensor, "..."]) -> Float[Tensor, "*figures"]:
         loss, figures = objective(model, x, *noise)
         optimizer.zero_grad()
         loss.backward()
