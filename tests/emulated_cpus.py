@@ -40,9 +40,12 @@ for name, edits in ({PIECES} | {{"": {{}}}}).items():
         assert old in text, old
         edited = edited.replace(old, new)
     pathlib.Path("params.yaml").write_text(edited)
-    stages = ["train"] if name == "adam" else ["pca", "train", "evaluate", "render"]
+    stages = ["train"] if name == "adam" else ["pca", "train", "evaluate", "render", "report"]
     for stage in stages:
         getattr(importlib.import_module(stage), stage).main([], standalone_mode=False)
+    if stages[-1] == "report":
+        pathlib.Path("kept", name).mkdir(parents=True, exist_ok=True)
+        shutil.copy("report.html", pathlib.Path("kept", name))
     if name:
         for folder in ("metrics", "figures", "models"):
             if pathlib.Path(folder).exists():
