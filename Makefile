@@ -6,6 +6,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 # Where Python is told not to keep what it compiled, each of its starts takes twice as long: it may, here.
 export PYTHONDONTWRITEBYTECODE :=
+# Another package named autoencoder may lie there.
+unexport PYTHONPATH
 
 OFFLINE = .autoencoder/no-mirror
 BANNER = ======================================================================

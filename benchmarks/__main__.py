@@ -24,7 +24,8 @@ from autoencoder import numerics, params  # noqa: E402 (the path comes first)
 RESULTS = ROOT / "docs" / "benchmarks.json"
 FIGURE = ROOT / "docs" / "images" / "scaling.png"
 FAMILIES = ("variational", "deep", "convolutional")
-NAMES = ("speed", "mlp", *FAMILIES, "noise", "scaling", "memory", "overhead", "resume", "following")
+OTHERS = ("noise", "scaling", "memory", "overhead", "resume", "following", "pictures", "anomalies")
+NAMES = ("speed", "mlp", *FAMILIES, *OTHERS)
 
 
 @click.command()
@@ -39,10 +40,12 @@ def main(names: tuple[str, ...], epochs: int) -> None:
     os.environ["PYTHONPATH"] = str(ROOT / "src")
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # dvc.yaml says `python`
     numerics.configure(params.Runtime(device="cpu", threads=1))
+    import anomalies
     import following
     import memory
     import noise
     import overhead
+    import pictures
     import resume
     import scaling
     import speed
@@ -56,6 +59,8 @@ def main(names: tuple[str, ...], epochs: int) -> None:
         "memory": (memory.measure, memory.table),
         "resume": (lambda: resume.measure(10), resume.table),
         "following": (lambda: following.measure(5), following.table),
+        "pictures": (pictures.measure, pictures.table),
+        "anomalies": (anomalies.measure, anomalies.table),
         "overhead": (lambda: overhead.measure(3), overhead.table),
     }
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}

@@ -7,7 +7,7 @@ import click
 
 @click.command()
 def download() -> None:
-    """Fetch, verify and unpack the images of data.name, and hold some out for validation.
+    """Fetch, verify and unpack the images of data.name, or convert its pictures; hold some out for validation.
 
     AUTOENCODER_MIRROR (a directory or URL with the set's files) is asked before the public mirrors.
     """
@@ -15,6 +15,16 @@ def download() -> None:
 
     settings = params.load()
     name = settings.data.name
+
+    from autoencoder.data import pictures
+    from autoencoder.data.decode import Wanted
+
+    if pictures.is_folder_of_pictures(name):
+        edge, test, validation = settings.data.image_size, settings.data.test_fraction, settings.data.validation
+        wanted = Wanted((edge, edge) if edge else None, settings.data.channels)
+        for line in pictures.convert(name, paths.IMAGES, wanted, test, validation):
+            click.echo(line, err=line.startswith(("note:", "warning:")))
+        return
 
     from autoencoder.data import sources
     from autoencoder.data.images import hold_out, save_images

@@ -1,4 +1,4 @@
-"""models/autoencoder.safetensors → metrics/evaluation.json, metrics/family/."""
+"""models/autoencoder.safetensors → metrics/evaluation.json, metrics/test_errors.csv, metrics/family/."""
 
 import click
 
@@ -11,7 +11,7 @@ def evaluate() -> None:
     settings = params.load()
     numerics.configure(settings.runtime)
 
-    from autoencoder.analysis.evaluation import class_errors, compare_subspaces, errors
+    from autoencoder.analysis.evaluation import class_errors, compare_subspaces, errors, quantiles
     from autoencoder.analysis.family import judged
     from autoencoder.analysis.results import load_results
     from autoencoder.entry import bar
@@ -22,6 +22,7 @@ def evaluate() -> None:
     device = numerics.device(settings.runtime)
     results.model.to(device)
     figures = errors(results, settings.evaluate.batch_size)
+    write_csv(paths.TEST_ERRORS, quantiles(results, settings.evaluate.batch_size))
     test = figures["test"]
     test |= class_errors(results, settings.evaluate.neighbours, bar("neighbours of codes"))
     test |= read_json(paths.PIXELS)

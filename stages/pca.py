@@ -12,11 +12,13 @@ def pca() -> None:
 
     from autoencoder.analysis.classify import pixel_class_errors
     from autoencoder.analysis.optimum import fit, save_optimum
+    from autoencoder.analysis.subspace import LARGEST, fit_leading
     from autoencoder.data.images import load_images
     from autoencoder.entry import bar
     from autoencoder.files import write_json
 
     images = load_images()
-    save_optimum(fit(images))
-    write_json(paths.PIXELS, pixel_class_errors(images, bar("neighbours of raw pixels")))
+    large = images.train[0].numel() > LARGEST
+    save_optimum(fit_leading(images) if large else fit(images))
+    write_json(paths.PIXELS, {} if large else pixel_class_errors(images, bar("neighbours of raw pixels")))
     click.echo(f"principal axes of {len(images.train):,} training images in {paths.OPTIMUM}")

@@ -2,6 +2,8 @@
 
 import click
 
+OF_PICTURES = {"image_size": None, "channels": None, "test_fraction": 0.15}  # printed only if changed
+
 
 @click.command()
 def report() -> None:
@@ -14,9 +16,10 @@ def report() -> None:
     from autoencoder import files
     from autoencoder.report import page, run
 
+    data = settings.data.model_dump()
     recipe = {
         "seed": settings.seed,
-        "data": settings.data.model_dump(),
+        "data": {key: value for key, value in data.items() if value != OF_PICTURES.get(key, ...)},
         "model": settings.model.model_dump(),
         "corruption": settings.corruption.model_dump(),
         "constraint": settings.constraint.model_dump(),

@@ -1,5 +1,7 @@
 """All that the other stages put out → the MLflow store, and mlruns/tracked."""
 
+from dataclasses import asdict
+
 import click
 
 
@@ -7,7 +9,7 @@ import click
 def track() -> None:
     """Make MLflow hold one run with the results of this state; what is there already is left alone."""
     from autoencoder import params, paths
-    from autoencoder.files import write_atomically
+    from autoencoder.files import write_json
     from autoencoder.record import lock
     from autoencoder.tracking.reconcile import reconcile
     from autoencoder.tracking.store import ReadOnlyError
@@ -17,7 +19,5 @@ def track() -> None:
         click.echo(reconcile())
     except ReadOnlyError as error:  # a colleague who may only look can run the pipeline
         click.echo(f"note: {error}", err=True)
-    others = {name: stage for name, stage in lock.recorded().items() if name != "track"}
-    inputs = [f"{stage.key}  {name}\n" for name, stage in others.items()]
-    outputs = [f"{md5}  {path}\n" for stage in others.values() for path, md5 in stage.outs.items()]
-    write_atomically(paths.TRACKED, "".join(sorted(inputs + outputs)).encode())
+    others = {name: asdict(stage) for name, stage in sorted(lock.recorded().items()) if name != "track"}
+    write_json(paths.TRACKED, others)

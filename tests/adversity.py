@@ -2,7 +2,8 @@
 
 `python tests/adversity.py` does fifty damages; CI does ten. All are done to the same workspace, one after the other: to
 its outputs, its caches and its store. Afterwards there are the committed bytes, one whole run, the right champion and a
-model that loads; or one clear line that says what to do, after which a fresh copy takes the workspace's place.
+model that loads; or one clear line that says what to do, after which a fresh copy takes the workspace's place. So it
+does where a damage made another state: other inputs, which git holds.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from contextlib import closing
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+INPUTS = ("data/sets", "params.yaml")
 PARTS = ("data", "models", "metrics", "figures", ".autoencoder", "mlruns", "mlflow.db", "dvc.lock", "params.yaml")
 ROWS = {
     "tags": "key LIKE 'autoencoder.%' OR key LIKE 'mlflow.note%'",
@@ -66,8 +68,9 @@ def main() -> None:
             kind, damage = choose.choice(list(DAMAGES.items()))
             print(f"{number:3}: {kind}: {damage(choose)} … ", end="", flush=True)
             workspace = Path.cwd()  # which may have been moved
-            if line := mend():
-                print(line)
+            line = mend()
+            if line or program("git", "diff", "--name-only", "HEAD", "--", *INPUTS).stdout:
+                print(line or "other inputs, which git names")
                 os.chdir(folder)
                 shutil.rmtree(workspace)
                 workspace = Path(shutil.copytree(finished, Path(folder, f"workspace {number}"), symlinks=True))

@@ -40,17 +40,21 @@ for name, edits in ({PIECES} | {{"": {{}}}}).items():
         assert old in text, old
         edited = edited.replace(old, new)
     pathlib.Path("params.yaml").write_text(edited)
-    stages = ["train"] if name == "adam" else ["pca", "train", "evaluate", "render"]
+    stages = ["train"] if name == "adam" else ["pca", "train", "evaluate", "render", "report"]
     for stage in stages:
         getattr(importlib.import_module(stage), stage).main([], standalone_mode=False)
+    if stages[-1] == "report":
+        pathlib.Path("kept", name).mkdir(parents=True, exist_ok=True)
+        shutil.copy("report.html", pathlib.Path("kept", name))
     if name:
         for folder in ("metrics", "figures", "models"):
             if pathlib.Path(folder).exists():
                 shutil.copytree(folder, f"kept/{{name}}/{{folder}}")
         shutil.rmtree("figures", ignore_errors=True)
-import contextlib, operations
+import contextlib, decoded, operations
 with open("operations.txt", "w") as file, contextlib.redirect_stdout(file):
     operations.main()
+    decoded.main()
 """
 CPUS = ("Haswell", "Skylake-Client", "EPYC", "EPYC-Rome")
 HOSTILE = {
@@ -110,7 +114,7 @@ def prepare(folder: Path) -> None:
     """A workspace on digits with a short training."""
     for name in ("src", "stages", "data/sets"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "tests/operations.py"):
+    for name in ("dvc.yaml", "tests/operations.py", "tests/decoded.py"):
         shutil.copy(ROOT / name, folder)
     text = (ROOT / "params.yaml").read_text()
     for old, new in (("mnist", "digits"), ("epochs: 20", "epochs: 2"), ("every: 1000", "every: 20")):

@@ -35,10 +35,12 @@ ROOMS: dict[str, set[str]] = {
     "record": set(),
     "tracking": {"record"},
     "report": {"data"},
+    "using": {"data", "models", "training", "analysis"},
     "sweep": {"record"},
 }
 ALONE = {
     "tracking.export": {"data", "models"},
+    "using.trained": {"tracking"},
     "numerics": {"kernels"},
 }  # what this module alone of its room may import, too
 
@@ -49,7 +51,7 @@ MAY_NAME = {
     "distributed": {"sweep.engine"},
     "dvc": set(),
     "jinja2": {"report.page"},
-    "matplotlib": FIGURES,
+    "matplotlib": FIGURES | {"using.sheet"},
     "mlflow": {"tracking.client", "tracking.served_model"},
     "optuna": {"sweep.study"},
     "pydantic": {"params", "data.sources"},
@@ -58,7 +60,9 @@ MAY_NAME = {
     "torchvision": {"data.sources"},
 }
 # Which modules may have a package loaded, by whatever they import, once they are imported themselves.
-COMPUTING = {name for name in MODULES if name.startswith(("kernels.", "data.", "models.", "training.", "analysis."))}
+COMPUTING = {
+    name for name in MODULES if name.startswith(("kernels.", "data.", "models.", "training.", "analysis.", "using."))
+}
 WITHOUT_MLFLOW = {f"tracking.{name}" for name in ("export", "follower", "journal", "server", "tags", "view")}
 MLFLOW = {name for name in MODULES if name.startswith("tracking.")} - WITHOUT_MLFLOW
 WITHOUT_YAML = {f"record.{name}" for name in ("curves", "git", "identity", "lineage")}
@@ -68,7 +72,7 @@ MAY_LOAD = {
     "click": {"entry", "cli"} | MLFLOW,
     "distributed": set(),
     "dvc": set(),
-    "matplotlib": FIGURES | MLFLOW,
+    "matplotlib": FIGURES | {"using.sheet"} | MLFLOW,
     "mlflow": MLFLOW,
     "optuna": set(),
     "pydantic": {"params", "numerics", "data.sources", "training.loop", "training.resume"} | SWEEP | MLFLOW,

@@ -13,9 +13,9 @@ from autoencoder.record import content, git, history
 
 def lock(model: str, *, seed: int = 42, code: str = "a", data: str = "d") -> str:
     deps = [{"path": "data/images.safetensors", "md5": data}, {"path": "train.py", "md5": code}]
-    outs = [{"path": "models/autoencoder.safetensors", "md5": model}]
+    outs = [{"path": "models/autoencoder.safetensors", "hash": "md5", "md5": model}]
     train = {"cmd": "train", "deps": deps, "params": {"params.yaml": {"seed": seed}}, "outs": outs}
-    return json.dumps({"stages": {"train": train}})
+    return json.dumps({"schema": "2.0", "stages": {"train": train}})
 
 
 def commit(folder: Path, text: str) -> str:
@@ -53,7 +53,7 @@ def test_what_is_neither_cached_nor_remote_is_gone_before_anything_is_checked_ou
 ) -> None:
     run("dvc", "init", "-q", cwd=repository)
     there = commit(repository, lock("0" * 32))
-    monkeypatch.setattr(history, "worktree", None)
+    monkeypatch.setattr(git, "checkout", None)
     history.fetch([there])
     with (
         pytest.raises(history.GoneError, match="neither in DVC's cache nor in a remote"),
@@ -80,11 +80,11 @@ def test_what_a_remote_has_of_many_states_is_fetched_at_once(
     commits = [commit(repository, lock(md5)) for md5 in ("0" * 32, there, "1" * 32)]
     content.cache_folder.cache_clear()
     calls = []
-    dvc = history._dvc
-    monkeypatch.setattr(history, "_dvc", lambda *names, **more: (calls.append(names), dvc(*names, **more))[1])
+    dvc = git.dvc
+    monkeypatch.setattr(git, "dvc", lambda *names, **more: (calls.append(names), dvc(*names, **more))[1])
     history.fetch(commits)
     assert [content.cached(md5).exists() for md5 in ("0" * 32, there, "1" * 32)] == [False, True, False]
-    assert [names[0] for names in calls] == ["remote", "cache", "fetch"]
+    assert [names[0] for names in calls] == ["cache", "remote", "cache", "fetch"]
     content.cache_folder.cache_clear()
 
 
@@ -95,6 +95,32 @@ def test_a_project_in_a_subfolder_of_a_repository_is_found_there(
     monkeypatch.chdir(repository / "below")
     found = commit(repository / "below", lock("x"))
     assert history.states() == [found]
-    with git.worktree(found) as folder:
+    with git.checkout(found) as folder:
         assert (folder / "dvc.lock").read_text() == lock("x")
     assert run("git", "worktree", "list", cwd=repository).stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("place", ["it's #1 & да 😀", "a submodule"])
+def test_the_outputs_of_a_state_are_checked_out_wherever_the_repository_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    folder = tmp_path / place
+    if place == "a submodule":
+        (tmp_path / "other").mkdir()
+        run("git", "init", "-q", cwd=tmp_path)
+        run("git", "init", "-q", "-b", "main", cwd=tmp_path / "other")
+        run("git", "commit", "-q", "--allow-empty", "-m", "Start", cwd=tmp_path / "other")
+        own = ("git", "-c", "protocol.file.allow=always")
+        run(*own, "submodule", "--quiet", "add", str(tmp_path / "other"), place, cwd=tmp_path)
+    else:
+        folder.mkdir()
+        run("git", "init", "-q", "-b", "main", cwd=folder)
+    monkeypatch.chdir(folder)
+    content.cache_folder.cache_clear()
+    run("dvc", "init", "-q", cwd=folder)
+    md5 = hashlib.md5(b"model", usedforsecurity=False).hexdigest()
+    content.write(content.cached(md5), b"model")
+    (folder / "dvc.yaml").write_text("stages: {train: {cmd: train, outs: [models/autoencoder.safetensors]}}")
+    with history.checked_out(commit(folder, lock(md5, code="a" * 32, data="d" * 32))) as found:
+        assert (found / "models/autoencoder.safetensors").read_bytes() == b"model"
+    content.cache_folder.cache_clear()

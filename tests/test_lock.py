@@ -127,5 +127,10 @@ def test_a_lock_that_is_none_is_refused(text: str, remedy: str) -> None:
         lock.recorded()
 
 
+def test_a_hash_that_yaml_takes_for_a_number_is_a_text() -> None:
+    digits = LOCK.replace("0123456789abcdef0123456789abcdef", "1" * 32)
+    assert lock.recorded(digits)["train"].outs == {"model": "1" * 32}
+
+
 def test_nested_params_get_dotted_names() -> None:
     assert lock.flatten({"seed": 42, "train": {"learning_rate": 1}}) == {"seed": 42, "train.learning_rate": 1}

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from test_tracking import (  # noqa: F401 (fixtures)
+    CHANGES,
     EVALUATION,
     begun,
     contents,
@@ -20,12 +22,14 @@ from test_tracking import (  # noqa: F401 (fixtures)
     ten,
     train,
 )
+from track import track
 
-from autoencoder import cli
+from autoencoder import cli, paths
 from autoencoder.data.images import Images
 from autoencoder.record import lineage
 from autoencoder.record.state import read
-from autoencoder.tracking import database, export, mirror, model, reconcile, registry, runs, tags
+from autoencoder.tracking import export, mirror, model, reconcile, registry, runs, server, tags
+from autoencoder.tracking.client import MlflowClient, MlflowException
 from autoencoder.tracking.store import Store
 
 pytestmark = [  # MLflow's own
@@ -234,7 +238,7 @@ def test_a_workspace_that_was_moved_finds_its_artifacts(tmp_path: Path) -> None:
     moved = Path(shutil.copytree("before", tmp_path / "перенесено"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(moved)
-        database.check()
+        server.check_database()
         found = sql_all("SELECT artifact_location FROM experiments UNION SELECT artifact_uri FROM runs UNION SELECT "
                         "artifact_location FROM logged_models UNION SELECT source FROM model_versions UNION SELECT "
                         "storage_location FROM model_versions")  # fmt: skip
@@ -242,9 +246,53 @@ def test_a_workspace_that_was_moved_finds_its_artifacts(tmp_path: Path) -> None:
     assert all(location.startswith((moved.as_uri(), str(moved))) for location in found)
 
 
+REFUSALS = [
+    MlflowException("Permission denied", PERMISSION_DENIED),  # of a server with passwords
+    MlflowException("(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: …]"),
+]
+
+
+@pytest.mark.usefixtures("workspace")
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+def test_who_may_only_read_can_run_the_pipeline(refusal: MlflowException, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise refusal
+
+    lose_alias(Store(), "")
+    for name in CHANGES:
+        monkeypatch.setattr(MlflowClient, name, refuse)
+    by_dvc, by_hand = (CliRunner().invoke(command, words) for command, words in ((track, []), (cli.main, ["track"])))
+    assert (by_dvc.exit_code, by_dvc.stdout, by_dvc.stderr.count("\n")) == (0, "", 1)
+    assert by_dvc.stderr.startswith("note: MLflow store sqlite:")
+    assert paths.TRACKED.exists()
+    assert by_hand.exit_code == 1
+    assert by_hand.stderr.endswith("You may not write there, and what is lacking was not tracked\n")
+
+
+@pytest.mark.usefixtures("workspace")
+def test_nothing_is_overlooked_in_a_store_with_more_than_a_page_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages of one run and one experiment, of which there are several before those of the workspace."""
+    (run,) = contents()
+    store = Store()
+    for number in range(3):
+        other = store.client.create_experiment(f"other {number}")
+        store.client.set_tag(store.client.create_run(other).info.run_id, tags.STATE, run["tags"][tags.STATE])
+    search = store.client.search_experiments
+    monkeypatch.setattr(MlflowClient, "search_experiments", lambda _, **options: search(**options | {"max_results": 1}))
+    monkeypatch.setattr("autoencoder.tracking.store.PAGE", 1)
+    assert reconcile.reconcile().run_id == run["id"]
+    assert len({found.info.run_id for found in Store().search("")}) == 4
+
+
+def sql_all(query: str) -> list[str]:
+    with closing(sqlite3.connect("mlflow.db")) as connection:
+        return [str(value) for (value,) in connection.execute(query)]
+
+
 @pytest.mark.parametrize("damage", ["cut", "other content", "a folder"])
 @pytest.mark.usefixtures("workspace")
 def test_a_damaged_database_is_one_line_that_says_what_to_do(damage: str) -> None:
+    """The last test of this file: MLflow keeps the database open that was there before."""
     path = Path("mlflow.db")
     content = path.read_bytes()
     try:
@@ -263,8 +311,3 @@ def test_a_damaged_database_is_one_line_that_says_what_to_do(damage: str) -> Non
         if path.is_dir():
             path.rmdir()
         path.write_bytes(content)
-
-
-def sql_all(query: str) -> list[str]:
-    with closing(sqlite3.connect("mlflow.db")) as connection:
-        return [str(value) for (value,) in connection.execute(query)]

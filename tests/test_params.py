@@ -19,6 +19,9 @@ VALID = st.fixed_dictionaries(
             {
                 "name": st.from_regex(r"[\w-][\w .-]*", fullmatch=True),
                 "validation": st.floats(0, 1, exclude_max=True),
+                "image_size": st.none() | st.integers(1, 4096),
+                "channels": st.sampled_from([None, 1, 3]),
+                "test_fraction": st.floats(0, 1, exclude_min=True, exclude_max=True),
             }
         ),
         "model": st.fixed_dictionaries(
@@ -88,7 +91,7 @@ def test_the_default_file_holds_the_articles_settings() -> None:
     defaults = params.load(ROOT / "params.yaml")
     assert defaults.model_dump() == {
         "seed": 42,
-        "data": {"name": "mnist", "validation": 0.0},
+        "data": {"name": "mnist", "validation": 0.0, "image_size": None, "channels": None, "test_fraction": 0.15},
         "model": {
             "name": "linear",
             "code_dimensions": 32,
@@ -172,6 +175,9 @@ def test_any_text_is_read_or_refused_with_one_line(tmp_path_factory: pytest.Temp
         ("name: mnist", "name: .hidden", "data.name: expected text that matches"),
         ("name: mnist", r"name: a\b", "data.name: expected text that matches"),
         ("name: mnist", "name: ''", "data.name: expected text that matches"),
+        ("image_size: null", "image_size: 0", "data.image_size: expected greater than or equal to 1, found 0"),
+        ("channels: null", "channels: 2", "data.channels: expected 1 or 3, found 2"),
+        ("test_fraction: 0.15", "test_fraction: 1", "data.test_fraction: expected less than 1, found 1"),
         ("name: mnist", "name: 7", "data.name: expected a valid string, found 7"),
         ("name: linear", "name: deep", "model.name: expected 'linear', 'mlp' or 'convolutional', found 'deep'"),
         ("device: auto", "device: gpu", "runtime.device: expected 'auto', 'cpu', 'cuda' or 'mps', found 'gpu'"),

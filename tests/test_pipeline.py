@@ -74,6 +74,14 @@ def test_the_first_run_leaves_nothing_that_git_would_have_to_know(
     assert run("git", "status", "--porcelain", cwd=repository.folder).stdout == ""
 
 
+def test_a_model_with_a_version_is_brought_from_another_folder(
+    repository: Repository, first: dict[str, bytes], tmp_path: Path
+) -> None:
+    run("git", "tag", "-a", "autoencoder@v1.0.0", "-m", "The first", cwd=repository.folder)
+    run("dvc", "artifacts", "get", str(repository.folder), "autoencoder", cwd=tmp_path)
+    assert (tmp_path / "autoencoder.safetensors").read_bytes() == first["models/autoencoder.safetensors"]
+
+
 def test_nothing_changed_runs_nothing(repository: Repository, first: dict[str, bytes]) -> None:
     assert repository.repro() == dict.fromkeys(ALL, "skipped")
     assert repository.contents() == first

@@ -2,6 +2,7 @@
 
 import gzip
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,3 +114,19 @@ def test_other_folders_are_taken(workspace: Path, name: str, monkeypatch: pytest
     shutil.copy("params.yaml", folder)
     monkeypatch.chdir(folder)
     assert CliRunner().invoke(cli.main, ["check"]).exit_code == 0
+
+
+def test_a_dvc_lock_that_is_gone_is_one_line_on_a_terminal_without_utf_8(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = workspace / "да 😀"
+    folder.mkdir()
+    shutil.copy("params.yaml", folder)
+    program = f"import sys; sys.path[:0] = [{str(ROOT / 'src')!r}]; from autoencoder.cli import main; main()"
+    for name, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
+        monkeypatch.setenv(name, value)
+    done = run(sys.executable, "-c", program, "which-run", cwd=folder, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: dvc.lock: not found in ")
+    assert done.stderr.endswith("dvc repro\n")
+    assert done.stderr.count("\n") == 1

@@ -18,31 +18,33 @@ from conftest import run as execute
 from PIL import Image
 from torch import nn
 
-from autoencoder.report import charts, findings, network, page, pictures
-from autoencoder.report.run import Run
+from autoencoder.report import charts, facts, findings, network, page, pictures
+from autoencoder.report.run import DEFAULTS, Run
 
 FOLDER = ROOT / "src" / "autoencoder" / "report"
 
 
-def made_up(*, side: int = 8, code: int = 4, n: int = 50, channels: int = 1, labels: bool = True) -> Run:
+def made_up(*, side: int = 8, wide: int = 0, code: int = 4, n: int = 50, channels: int = 1, labels: bool = True) -> Run:
     """A run of small random numbers: bright strokes on dark ground, and weights that were never trained."""
     random = np.random.default_rng(0)
-    pixels = channels * side * side
-    test = np.zeros((n, channels, side, side), np.uint8)
-    test[:, :, 1:-1, side // 2] = random.integers(100, 256, (n, channels, side - 2))
+    wide = wide or side
+    pixels = channels * side * wide
+    test = np.zeros((n, channels, side, wide), np.uint8)
+    test[:, :, 1:-1, wide // 2] = random.integers(100, 256, (n, channels, side - 2))
     axes = np.linalg.qr(random.standard_normal((pixels, pixels)))[0]
     optimum = np.linspace(1, 1e-3, pixels + 1)
-    split = {"mse": 0.7, "optimum_mse": float(optimum[code]), "ratio_to_optimum": 0.7 / float(optimum[code])}
+    split = {"mse": 0.7, "optimum_mse": float(optimum[code]), "equivalent_rank": 1.5}
+    split["ratio_to_optimum"] = 0.7 / float(optimum[code])
     return Run(
         recipe={"seed": 1, "data": {"name": "birds"}, "train": {"batch_size": 3, "optimizer": "sgd"}},
-        description={"model": "linear", "code_dimensions": code, "image_shape": [channels, side, side]},
+        description=DEFAULTS | {"model": "linear", "code_dimensions": code, "image_shape": [channels, side, wide]},
         weights={
             "encoder.linear.weight": random.standard_normal((code, pixels)).astype(np.float32),
             "decoder.linear.weight": random.standard_normal((pixels, code)).astype(np.float32) / pixels,
         },
         sha256="0" * 64,
         train_images=1234,
-        test=test.reshape(n, -1),
+        test=test,
         labels=random.integers(0, 3, n).astype(np.uint8) if labels else None,
         axes=axes,
         optimum=optimum,
@@ -57,7 +59,9 @@ def made_up(*, side: int = 8, code: int = 4, n: int = 50, channels: int = 1, lab
             },
         },
         history=[{"epoch": float(n), "train_mse": 1 / n, "test_mse": 2 / n} for n in (1, 2, 3)],
-        angles=[{"direction": float(n + 1), "degrees": 60.0, "cosine_squared": 0.25} for n in range(code)],
+        tables={
+            "principal_angles": [{"direction": n + 1.0, "degrees": 60.0, "cosine_squared": 0.25} for n in range(code)]
+        },
     )
 
 
@@ -158,8 +162,8 @@ def test_a_larger_model_travels_as_float16_and_the_page_says_so() -> None:
     assert len(html) <= 1_500_000
     assert "rounded to float16" in html
     sent = payload(html)["encoder"][0]["weight"]
-    values = np.frombuffer(base64.b64decode(sent["base64"]), "<f2").reshape(sent["shape"])
-    assert np.array_equal(values, run.weights["encoder.linear.weight"].astype(np.float16))
+    values = np.frombuffer(base64.b64decode(sent["base64"]), "<f2")
+    assert np.array_equal(values.reshape(256, -1), run.weights["encoder.linear.weight"].astype(np.float16))
 
 
 def test_a_huge_model_leaves_the_live_parts_out_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +182,7 @@ def test_a_huge_model_leaves_the_live_parts_out_and_the_page_says_so(monkeypatch
         (made_up(labels=False), ['value="label"', 'id="highlight"']),
         (made_up(code=1), ['id="map"']),
         (made_up()._replace(test=255 - made_up().test), ['id="pad"', "Draw"]),
-        (made_up(channels=3), ['id="pad"']),
+        (made_up(channels=3, wide=12), ['id="pad"', "orange"]),
         (made_up(), ["as the article printed it"]),
     ],
     ids=["no classes", "one number", "dark on bright", "colour", "not the article's"],
@@ -190,8 +194,89 @@ def test_what_does_not_apply_is_not_there(run: Run, absent: list[str]) -> None:
         assert part not in text
 
 
+def with_constraint(name: str, tables: dict[str, Any], **test: float) -> Run:
+    """A made-up run with a constraint, and what evaluation says of it."""
+    run = made_up()
+    active = {"active": 2} if name == "top_k" else {}
+    description = run.description | {"constraint": {"name": name, "strength": 1.0} | active}
+    weights = dict(run.weights)
+    if name == "variational":
+        weights["encoder.linear.weight"] = np.repeat(weights["encoder.linear.weight"], 2, 0)
+    evaluation = {"test": run.evaluation["test"] | test}
+    return run._replace(description=description, weights=weights, evaluation=evaluation, tables=tables)
+
+
+UNITS = [{"unit": n + 1.0, "active": n / 4, "divergence_nats": 1.0 - n / 4} for n in range(4)]
+NATS = {"nats": 30.5, "divergence_nats": 10.25, "reconstruction_nats": 20.25, "importance_weighted_nats": 29.0}
+SINGULAR = [{"direction": n + 1.0, "singular_value": 1 / (n + 1)} for n in range(4)]
+SPARSE = {"mean_active": 2.0, "dead_units": 1.0, "variance_explained": 0.42}
+
+
+@pytest.mark.parametrize(
+    ("run", "shown", "control"),
+    [
+        (with_constraint("l1", {"units": UNITS}, **SPARSE), ["42 per cent", "1 number of the 4 is"], "count"),
+        (with_constraint("top_k", {"units": UNITS}, **SPARSE), ["42 per cent", "the 2 largest"], "count"),
+        (with_constraint("contractive", {"singular_values": SINGULAR}, squared_jacobian_norm=1.5), ["1.5"], None),
+        (
+            with_constraint("variational", {"units": UNITS}, active_units=3.0, **NATS),
+            ["20.2", "30.5", "3 of 4"],
+            "draw",
+        ),
+    ],
+    ids=lambda value: value.description["constraint"]["name"] if isinstance(value, Run) else "",
+)
+def test_each_constraint_has_its_part_and_others_have_a_line(run: Run, shown: list[str], control: str | None) -> None:
+    html = page.render(run)
+    section = html[html.index('<section id="constraint"') : html.index('<section id="record"')]
+    assert 'id="chart-family"' in section
+    for text in shown:
+        assert text in section
+    assert [name for name in ("count", "draw", "level") if f'id="{name}"' in section] == ([control] if control else [])
+    commands = set(re.findall(r"constraint.name=(\w+)", section))
+    assert commands == {*network.CONSTRAINTS} - {run.description["constraint"]["name"]}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_denoising_run_shows_its_errors_by_level(known: bool) -> None:
+    run = made_up()
+    rows = [{"level": level, "mse": 0.2 + level} | ({"optimum_mse": level} if known else {}) for level in (0.0, 0.5)]
+    test = run.evaluation["test"] | {"denoising_mse": 0.7}
+    if known:
+        test |= {"denoising_optimum_mse": 0.5, "ratio_to_denoising_optimum": 1.4}
+    described = run.description | {"corruption": {"name": "masking" if known else "birds", "level": 0.5}}
+    html = page.render(
+        run._replace(
+            description=described,
+            tables=run.tables | {"noise_levels": rows},
+            evaluation=run.evaluation | {"test": test},
+        )
+    )
+    assert 'id="chart-levels"' in html
+    assert ("1.40 times that optimum" in html) == known
+    assert ('id="level"' in html) == known  # the script knows no other corruption
+
+
+def test_a_model_that_the_page_cannot_compute_gets_a_page_that_says_so() -> None:
+    run = made_up()
+    html = page.render(run._replace(description=run.description | {"constraint": {"name": "<new>"}}))
+    assert "cannot compute" in html
+    assert "&lt;new&gt;" in html
+    assert "0.7000" in html
+
+
+def test_the_script_gets_no_more_than_a_hundred_images_and_a_thousand_points() -> None:
+    sent = facts.facts(made_up(n=3_000))[1]
+    assert len(sent["shown"]["images"]) == 100
+    assert len(sent["map"]["points"]) == 1_000
+
+
 def test_template_and_script_know_no_size_of_the_articles_run() -> None:
-    for name, literals in (("page.html.jinja", {"784", "32", "28", "10"}), ("page.js", {"784", "32", "28"})):
+    for name, literals in (
+        ("page.html.jinja", {"784", "32", "28", "10"}),
+        ("charts.html.jinja", {"784", "32", "28", "10"}),
+        ("page.js", {"784", "32", "28"}),
+    ):
         numbers = set(re.findall(r"(?<![\w.#&])\d+(?![\w.%])", (FOLDER / name).read_text()))
         assert not numbers & literals, name
 
@@ -217,7 +302,7 @@ def test_a_convolutional_model_is_computed_as_torch_computes_it(shape: tuple[int
     inner = 5 * quarter[0] * quarter[1]
     extra = [tuple(1 - edge % 2 for edge in size) for size in (half, (height, width))]
     encoder = [nn.Unflatten(1, shape), nn.Conv2d(channels, 4, **down), nn.Tanh(), nn.Conv2d(4, 5, **down), nn.Tanh()]
-    decoder = [nn.Linear(2, inner), nn.Tanh(), nn.Unflatten(1, (5, *quarter)), nn.Tanh()]
+    decoder = [nn.Linear(2, inner), nn.Unflatten(1, (5, *quarter)), nn.Tanh()]
     decoder += [nn.ConvTranspose2d(5, 4, **down, output_padding=extra[0]), nn.Tanh()]
     decoder += [nn.ConvTranspose2d(4, channels, **down, output_padding=extra[1]), nn.Flatten()]
     halves = [nn.Sequential(*encoder, nn.Flatten(), nn.Linear(inner, 2)), nn.Sequential(*decoder)]
@@ -246,7 +331,7 @@ def test_the_code_is_the_constraints_and_logits_become_probabilities(constraint:
         for name, half in zip(("encoder", "decoder"), halves, strict=True)
         for kind, weight in half.named_parameters()
     }
-    description = {"model": "linear", "code_dimensions": 3, "image_shape": [1, 3, 4], "loss": "bce"}
+    description = DEFAULTS | {"model": "linear", "code_dimensions": 3, "image_shape": [1, 3, 4], "loss": "bce"}
     encoder, decoder = network.layers(description | {"constraint": constraint}, weights)
     x = torch.randn(50, 12)
     expected = code(halves[0](x))
@@ -263,7 +348,7 @@ def agree(halves: list[nn.Module], description: dict[str, Any]) -> None:
         for part, weight in half.named_parameters()
     }
     x = torch.randn(1_001, int(np.prod(description["image_shape"])))  # more than a batch
-    for half, layers in zip(halves, network.layers(description, weights), strict=True):
+    for half, layers in zip(halves, network.layers(DEFAULTS | description, weights), strict=True):
         with torch.no_grad():
             expected = half(x)
         assert np.allclose(network.apply(layers, x.double().numpy()), expected, atol=1e-5)
@@ -297,15 +382,31 @@ def test_the_map_holds_the_leading_variance_of_the_codes() -> None:
     assert np.allclose(points, about @ axes.T)
 
 
-@pytest.mark.parametrize(("mse", "rank"), [(2.0, 0.0), (1.0, 0.0), (0.5, 1.0), (0.375, 1.5), (0.25, 2.0), (0.1, 3.0)])
-def test_the_equal_rank_is_interpolated_between_whole_ranks(mse: float, rank: float) -> None:
-    assert findings.equal_rank(np.array([1, 0.5, 0.25, 0.2]), mse) == pytest.approx(rank)
-
-
 def test_errors_are_those_of_numpy() -> None:
-    random = np.random.default_rng(3)
-    x, y = random.standard_normal((2, 501, 7))
-    assert np.allclose(findings.errors(x, y), ((x - y) ** 2).mean(1))
+    seen = findings.findings(made_up())
+    assert np.allclose(seen.errors, ((seen.x - seen.rebuilt) ** 2).mean(1))
+
+
+@pytest.mark.parametrize("activation", [nn.GELU, nn.Tanh, nn.Sigmoid])
+@pytest.mark.parametrize("model", ["mlp", "convolutional"])
+def test_the_jacobian_is_that_of_autograd(model: str, activation: type[nn.Module]) -> None:
+    torch.manual_seed(4)
+    down = {"kernel_size": 3, "stride": 2, "padding": 1}
+    encoder = (
+        nn.Sequential(nn.Linear(42, 9), activation(), nn.Linear(9, 3))
+        if model == "mlp"
+        else nn.Sequential(
+            nn.Unflatten(1, (1, 6, 7)), nn.Conv2d(1, 4, **down), activation(), nn.Flatten(), nn.Linear(48, 3)
+        )
+    )
+    weights = {f"encoder.{name}": value.detach().numpy() for name, value in encoder.named_parameters()}
+    described = DEFAULTS | {"model": model, "code_dimensions": 3, "image_shape": [1, 6, 7]}
+    layers, _ = network.layers(described | {"options": {"activation": activation.__name__.lower()}}, weights)
+    x = torch.randn(1, 42)
+    expected = torch.autograd.functional.jacobian(lambda x: encoder(x)[0], x)[:, 0].numpy()
+    assert np.allclose(network.jacobian(layers, x.double().numpy()), expected, atol=1e-4)
+    leading = findings.tangents(layers, x.double().numpy(), 2)
+    assert np.allclose(np.abs(leading), np.abs(np.linalg.svd(expected)[2][:2]), atol=1e-3)
 
 
 def test_strokes_are_measured_where_they_are_bright_on_dark() -> None:
@@ -318,20 +419,29 @@ def test_strokes_are_measured_where_they_are_bright_on_dark() -> None:
 @pytest.mark.parametrize("shape", [(1, 5, 3), (3, 4, 7), (1, 300, 300)])
 def test_a_picture_is_read_by_pillow_as_it_was_written(shape: tuple[int, int, int]) -> None:
     pixels = np.random.default_rng(4).integers(0, 256, shape).astype(np.uint8)
-    head, _, content = pictures.image(pixels).partition(",")
-    assert head == "data:image/png;base64"
-    with Image.open(io.BytesIO(base64.b64decode(content))) as image:
-        read = np.asarray(image).reshape(*shape[1:], -1)
-    assert np.array_equal(read, np.moveaxis(pixels, 0, 2))
+    for address in (pictures.image(pixels), *pictures.shades(pixels.reshape(1, -1) / 255.0, shape, 0)):
+        assert np.array_equal(read(address).reshape(*shape[1:], -1), np.moveaxis(pixels, 0, 2))
 
 
 def test_a_signed_picture_is_transparent_at_zero_and_tells_the_signs_apart() -> None:
-    content = pictures.signed(np.array([[-1.0, 0.0, 0.5, 2.0]])).partition(",")[2]
-    with Image.open(io.BytesIO(base64.b64decode(content))) as image:
-        pixels = np.asarray(image.convert("RGBA"))[0]
-    assert pixels[:, 3].tolist() == [254, 0, 128, 254]
+    (address,) = pictures.signed(np.array([[-1.0, 0.0, 0.5, 1.0]]), (1, 1, 4))
+    pixels = read(address)[0]
+    assert pixels[:, 3].tolist() == [255, 0, 128, 255]
     assert tuple(pixels[0, :3]) == pictures.NEGATIVE
     assert tuple(pixels[3, :3]) == pictures.POSITIVE
+
+
+def test_a_signed_picture_in_colour_is_grey_at_zero() -> None:
+    (address,) = pictures.signed(np.array([[-2.0, 0.0, 2.0]]), (3, 1, 1))
+    assert read(address).tolist() == [[[0, 128, 255]]]
+
+
+def read(address: str) -> Any:
+    """The pixels of a picture's address."""
+    head, _, content = address.partition(",")
+    assert head == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+        return np.asarray(image)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_the_script_computes_what_torch_computes(
     codes, outputs, numbers = browser.execute_script(
         "const places = [...Array(arguments[0]).keys()];"
         "const codes = places.map((place) => encode(picture(place)));"
-        "return [codes.map((z) => [...z]), codes.map((z) => [...decode(z)]), page.test.number.slice(0, arguments[0])]",
+        "return [codes.map((z) => [...z]), codes.map((z) => [...decode(z)]), page.shown.number.slice(0, arguments[0])]",
         count,
     )
     with torch.no_grad():
@@ -207,7 +207,8 @@ def test_principal_order_changes_the_sliders_and_not_the_picture(browser: webdri
 
 def test_a_picture_of_the_gallery_leads_back_to_try_it(browser: webdriver.Chrome) -> None:
     gallery = "#gallery button"
-    WebDriverWait(browser, 10).until(lambda _: browser.find_elements(By.CSS_SELECTOR, gallery))
+    all_there = "return document.querySelectorAll('#gallery button').length === page.shown.number.length"
+    WebDriverWait(browser, 10).until(lambda _: browser.execute_script(all_there))
     browser.execute_script(
         "const sort = document.getElementById('sort'); sort.value = 'hard'; sort.dispatchEvent(new Event('change'))"
     )

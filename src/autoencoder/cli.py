@@ -13,8 +13,11 @@ import click
 from autoencoder import paths
 from autoencoder.entry import Group
 
+SHEET = 24  # pictures on a sheet
+
 if TYPE_CHECKING:
     from autoencoder.record.lock import Stage
+    from autoencoder.using.trained import Trained
 
 
 class Command(click.Command):
@@ -89,9 +92,9 @@ def which_run() -> None:
 @click.option("--port", default=5000, show_default=True, type=click.IntRange(1, 65535))
 def ui(host: str, port: int) -> None:
     """Show the runs in a browser, with MLflow's own server."""
-    from autoencoder.tracking import database, server
+    from autoencoder.tracking import server
 
-    database.check()
+    server.check_database()
     arguments, environment = server.command(host, port)
     server.check_free(host, port)
     click.echo(f"MLflow is starting, which takes about fifteen seconds: http://{host}:{port}")
@@ -160,7 +163,7 @@ def verify_(names: tuple[str, ...]) -> None:
 @main.command("reproduce", cls=Command)
 @click.argument("run_id")
 def reproduce_(run_id: str) -> None:
-    """Run again what an MLflow run has recorded, in a scratch worktree, and compare every output with its hash."""
+    """Run again what an MLflow run has recorded, in a scratch clone, and compare every output with its hash."""
     from autoencoder.record import reproduce
     from autoencoder.tracking import runs
     from autoencoder.tracking.store import Store
@@ -171,6 +174,80 @@ def reproduce_(run_id: str) -> None:
         same = _compare(stages, set(stages) - {"track"}, folder)
     _print_facts("the run's machine", origin.facts)
     raise SystemExit(0 if same else 1)
+
+
+@main.command("encode")
+@click.argument("names", nargs=-1, required=True, metavar="PATHS…")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), help="The table: .parquet or .csv.")
+@click.option(
+    "--model", help="A model file, the id of a run, or models:/autoencoder@champion.  [default: the workspace's]"
+)
+@click.option(
+    "--rank", is_flag=True, help="Print squared error, percentile and path of each picture, the oddest first."
+)
+@click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Draw the oddest into this PNG.")
+def encode_(names: tuple[str, ...], output: Path | None, model: str | None, rank: bool, sheet: Path | None) -> None:
+    """Find the codes of pictures: files, folders of them, or - for a list of names. Exit status 1 if one has none."""
+    if not (output or rank or sheet):
+        raise click.UsageError("expected --output, --rank or --sheet, found none of them")
+    trained = _trained(model)
+
+    from autoencoder.data.pictures import shown
+    from autoencoder.using import tables
+    from autoencoder.using.encode import encode, named
+
+    if output:
+        tables.check_suffix(output)
+    files = named(names, map(os.fsdecode, sys.stdin.buffer))
+    rows, bad = encode(trained, files, output)
+    if output:
+        click.echo(f"{len(rows):,} pictures in {output}", err=True)
+    if trained.test_errors is None:
+        click.echo("note: no test_errors.csv is known for this model: the percentiles are empty", err=True)
+    oddest_first = sorted(rows, key=lambda row: -row.squared_error)
+    if sheet and rows:
+        from autoencoder.analysis import layout
+        from autoencoder.files import write_atomically
+        from autoencoder.using.sheet import sheet as draw
+
+        with layout.style():
+            write_atomically(sheet, layout.png(draw(trained, oddest_first[:SHEET], len(rows))))
+    for row in oddest_first if rank else []:
+        click.echo(f"{row.squared_error:10.3f} {row.percentile:6.1f} %  {shown(row.path)}")
+    for line in bad:
+        click.echo(line, err=True)
+    if bad:
+        raise click.ClickException(f"{len(bad):,} of {len(files):,} pictures could not be decoded")
+
+
+@main.command("decode")
+@click.argument("codes", type=click.Path(path_type=Path))
+@click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="A folder.")
+@click.option("--model", help="As for encode.")
+def decode_(codes: Path, output: Path, model: str | None) -> None:
+    """Write the pictures that the codes of a table stand for, named by their rows: 000000.png and so on."""
+    trained = _trained(model)
+
+    from autoencoder.using import tables
+    from autoencoder.using.decode import write_pictures
+
+    pieces = tables.read_codes(codes, trained.description.code_dimensions)
+    click.echo(f"{write_pictures(trained, pieces, output):,} pictures in {output}", err=True)
+
+
+def _trained(source: str | None) -> "Trained":
+    """The model `source`, in the numeric settings of params.yaml, or without one in those of the pipeline."""
+    import gc
+
+    from autoencoder import numerics, params
+
+    gc.enable()  # these commands may last
+    here = paths.PARAMS.exists()
+    numerics.configure(params.load().runtime if here else params.Runtime(device="cpu", threads=1))
+
+    from autoencoder.using import trained
+
+    return trained.load(source)
 
 
 def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> bool:

@@ -47,6 +47,8 @@ class Group(click.Group):
             super().invoke(ctx)
         except UserError as error:
             raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            raise  # click ends quietly: the reader, such as `head`, has read enough
         except OSError as error:
             place = f"{error.filename}: " if error.filename else ""
             reason = error.strerror or error

@@ -5,10 +5,11 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from autoencoder.errors import UserError
 
@@ -18,11 +19,18 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises OSError (no space, no permission) with the old file untouched and nothing left behind.
     """
+    with written_atomically(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[IO[bytes]]:
+    """A file to be written piece by piece, which becomes `path` at the end: `write_atomically` for long contents."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
+        with temporary.open("wb", buffering=1 << 18) as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(path)
@@ -99,17 +107,27 @@ def read_yaml(path: Path, text: str | None = None, *, remedy: str) -> dict[str, 
     return content
 
 
+def md5_of_bytes(content: bytes) -> str:
+    """The MD5 of `content`, in hexadecimal: it names content in dvc.lock and guards against nothing."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
 def md5(path: Path) -> str:
-    """The MD5 of a file or folder as DVC computes it: it names content in dvc.lock and guards against nothing.
+    """The MD5 of a file or folder as DVC computes it.
 
     That of a folder is the MD5 of the list of its files, in the order of their names, with `.dir` behind it.
     """
     if path.is_dir():
         files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
         listed = json.dumps([{"md5": md5(file), "relpath": name} for name, file in files], sort_keys=True)
-        return f"{hashlib.md5(listed.encode(), usedforsecurity=False).hexdigest()}.dir"
+        return f"{md5_of_bytes(listed.encode())}.dir"
     with path.open("rb") as content:
         return hashlib.file_digest(content, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def has_md5(path: Path, expected: str) -> bool:
+    """Whether the file or folder is there and has this MD5."""
+    return path.exists() and md5(path) == expected
 
 
 def sha256(path: Path) -> str:

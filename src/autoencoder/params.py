@@ -29,10 +29,17 @@ S = TypeVar("S", bound=Section)
 
 
 class Data(Section):
-    """Which images: the name of a folder of data/sets, and the fraction held out of training for `validation`."""
+    """Which images: the name of a folder of data/sets, and the fraction held out of training for `validation`.
+
+    The other keys are for folders of pictures, see `data.pictures`: `image_size` are the pixels of an edge, and
+    `channels` 1 (grey) or 3; None takes them from the pictures.
+    """
 
     name: Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")]
     validation: Annotated[float, Field(ge=0, lt=1)]
+    image_size: Annotated[int, Field(ge=1, le=4096)] | None
+    channels: Literal[1, 3] | None
+    test_fraction: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Model(Section):

@@ -22,6 +22,7 @@ PIXELS = Path("metrics/pixels.json")
 EVALUATION = Path("metrics/evaluation.json")
 FAMILY = Path("metrics/family")  # tables that only some models have
 ANGLES = FAMILY / "principal_angles.csv"  # linear models
+TEST_ERRORS = Path("metrics/test_errors.csv")
 FIGURES = Path("figures")
 FAMILY_FIGURES = FIGURES / "family"  # and pictures
 GRID = FIGURES / "grid.png"  # made for places where pictures are small

@@ -1,1 +1,1 @@
-"""What a trained model does and how good it is, in numbers and pictures. Only the stages import it."""
+"""What a trained model does and how good it is, in numbers and pictures. Only the stages and `using` import it."""

@@ -4,15 +4,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from autoencoder import article
 from autoencoder.analysis.classify import Progress, neighbour_error, probe_error
 from autoencoder.analysis.judge import equivalent_rank
 from autoencoder.analysis.optimum import Optimum, principal_cosines
-from autoencoder.analysis.results import Results
+from autoencoder.analysis.results import BATCH, Results
 from autoencoder.data.images import scale
 from autoencoder.models.linear import LinearAutoencoder
-from autoencoder.training.objective import mean_squared_error
+from autoencoder.training.objective import mean_squared_error, squared_errors
+
+QUANTILES = 1_000
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,27 @@ class Angle:
     direction: int
     degrees: float
     cosine_squared: float
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A row of metrics/test_errors.csv: so large a share of the test images has at most this squared error.
+
+    The error is that of an image in the literature's units: the sum over its pixels, which are between 0 and 1.
+    """
+
+    share: float
+    squared_error: float
+
+
+def quantiles(results: Results, batch_size: int) -> list[Quantile]:
+    """The distribution of the test images' errors, by which the error of another picture is judged."""
+    images, pixels = results.images.test, results.description.input_dimensions
+    errors = squared_errors(results.model, images, batch_size) * (pixels / 4)
+    shares = torch.arange(QUANTILES + 1, dtype=torch.float64) / QUANTILES
+    ordered = errors.sort().values  # torch.quantile takes at most 16 million numbers
+    found = ordered[(shares * (len(ordered) - 1)).round().long()]
+    return [Quantile(*row) for row in zip(shares.tolist(), found.tolist(), strict=True)]
 
 
 def errors(results: Results, batch_size: int) -> dict[str, dict[str, Any]]:
@@ -63,7 +88,11 @@ def class_errors(results: Results, neighbours: int, progress: Progress) -> dict[
         return {}
     axes = results.optimum.axes[:, : results.rank].float()
     found = {}
-    for name, encode in (("", results.codes), ("pca_", lambda images: torch.mm(scale(images), axes))):
+
+    def pca_codes(images: UInt8[Tensor, "n *image"]) -> Float[Tensor, "n code"]:
+        return torch.cat([torch.mm(scale(batch), axes) for batch in images.split(BATCH)])
+
+    for name, encode in (("", results.codes), ("pca_", pca_codes)):
         arguments = (encode(images.train), images.train_labels, encode(images.test), images.test_labels)
         found[f"{name}probe_error"] = probe_error(*arguments)
         found[f"{name}neighbour_error"] = neighbour_error(*arguments, neighbours=neighbours, progress=progress)

@@ -9,6 +9,7 @@ from torch import Tensor
 from autoencoder.analysis import classify, judge
 from autoencoder.analysis.optimum import moments
 from autoencoder.analysis.results import Results
+from autoencoder.analysis.subspace import LARGEST
 from autoencoder.models.constraint import Variational
 from autoencoder.training.objective import Objective, objective
 
@@ -52,20 +53,20 @@ def judged(results: Results, mse: float) -> tuple[Figures, Tables]:
     """All that applies to this model, whose error on test images is `mse`."""
     asked = objective(results.description)
     codes = results.codes(results.images.test)
-    x = results.inputs(results.images.test)
     figures: Figures = {}
     tables: Tables = {}
     by_unit = None
     if isinstance(asked.constraint, Variational):
-        figures, by_unit = _variational(results, asked, x)
+        figures, by_unit = _variational(results, asked)
     if results.description.constraint["name"] in ("l1", "top_k"):
         figures = judge.sparse(codes, mse, results.optimum.centred_test_mse[0].item())
     if results.description.constraint["name"] == "contractive":
-        norm, values = judge.contraction(results.model.encode, classify.thin(x, JACOBIANS))
+        x = results.inputs(classify.thin(results.images.test, JACOBIANS))
+        norm, values = judge.contraction(results.model.encode, x)
         figures = {"squared_jacobian_norm": norm}
         tables["singular_values"] = [Direction(number, value) for number, value in enumerate(values.tolist(), 1)]
     if results.description.corruption["name"] != "none":
-        denoised, tables["noise_levels"] = _denoising(results, asked, x)
+        denoised, tables["noise_levels"] = _denoising(results, asked)
         figures |= denoised
     tables["units"] = _units(codes, by_unit)
     return figures, tables
@@ -78,7 +79,8 @@ def _units(codes: Tensor, by_unit: Tensor | None) -> list[Unit]:
     return [Unit(number, *row) for number, row in enumerate(rows, 1)]
 
 
-def _variational(results: Results, asked: Objective, x: Tensor) -> tuple[Figures, Tensor]:
+def _variational(results: Results, asked: Objective) -> tuple[Figures, Tensor]:
+    x = results.inputs(results.images.test)
     by_unit, active = judge.carried(results.model, x, 1_000)
     nats, divergence = asked.nats(results.model, results.images.test), by_unit.sum().item()
     sampled = classify.thin(x, SAMPLED_IMAGES)
@@ -93,14 +95,16 @@ def _variational(results: Results, asked: Objective, x: Tensor) -> tuple[Figures
     }, by_unit
 
 
-def _denoising(results: Results, asked: Objective, x: Tensor) -> tuple[Figures, list[Level]]:
-    trained, images = asked.corruption.level, results.images
-    fitted, tried = moments(images.train, results.model.lowest), moments(images.test, results.model.lowest)
+def _denoising(results: Results, asked: Objective) -> tuple[Figures, list[Level]]:
+    trained, images, lowest = asked.corruption.level, results.images, results.model.lowest
+    x = results.inputs(images.test)
+    large = x.shape[1] > LARGEST  # then a matrix of moments would not fit into memory
+    means = None if large else (moments(images.train, lowest), moments(images.test, lowest))
     rows = []
     for level in sorted({*LEVELS, trained}):
         corruption = replace(asked.corruption, level=level)
         mse = judge.denoising_mse(results.model, corruption, x, 1_000)
-        best = judge.denoising_optimum(corruption, fitted, tried, results.rank, affine=results.centred)
+        best = means and judge.denoising_optimum(corruption, *means, results.rank, affine=results.centred)
         rows.append(Level(level, mse, best))
     at_trained = next(row for row in rows if row.level == trained)
     figures = {"denoising_mse": at_trained.mse}

@@ -36,7 +36,6 @@ from autoencoder.analysis.layout import (
 )
 
 Shape = tuple[int, int, int]  # channels, height, width
-COLOURS = 3  # channels of a picture in red, green and blue
 TENTH = 0.1
 
 # Okabe & Ito 2008, "Color universal design": told apart by the colour-blind; two more, for ten classes, are darker kin.
@@ -335,15 +334,10 @@ def _mosaic_at(
 def _show(axes: Axes, canvas: Tensor, limit: float | None) -> None:
     if limit is None:
         show_pixels(axes, canvas)
-    elif canvas.dim() == COLOURS:  # no colour map has three dimensions: zero is grey
-        show_pixels(axes, 0.5 + 0.5 * canvas / limit)
     else:
         show_signed(axes, canvas, limit)
 
 
 def _canvas(pictures: Float[Tensor, "n input"], shape: Shape, columns: int) -> Tensor:
     """Pictures row by row: [height, width], or [height, width, 3] for three channels."""
-    if shape[0] != COLOURS:
-        return mosaic(rows_as_pictures(pictures, shape), columns)
-    channels = pictures.reshape(len(pictures), *shape).unbind(1)
-    return torch.stack([mosaic(channel, columns) for channel in channels], -1).nan_to_num(1.0)
+    return mosaic(rows_as_pictures(pictures, shape), columns)

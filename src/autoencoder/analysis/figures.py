@@ -91,7 +91,7 @@ def reconstructions(
     x = scale(images)
     original, rebuilt = unscale(x), unscale(reconstruction)
     strips = [mosaic(pictures(pixels, images.shape), n) for pixels in (original, rebuilt, rebuilt - original)]
-    height, width = strips[0].shape
+    height, width = strips[0].shape[:2]
     left, top, strip_width, gap = 1.25, 0.68, 0.62 * n - 0.06, 0.09
     strip_height = strip_width * height / width
     figure = new_figure(

@@ -53,9 +53,9 @@ def draw(results: Results, mse: float, tables: Mapping[str, Rows]) -> dict[str, 
 def _interpolation(results: Results, codes: Tensor, chosen: Tensor) -> Figure:
     pairs = min(PAIRS, len(chosen) // 2)
     first, second = chosen[:pairs], chosen[-pairs:]
-    x, lowest = results.inputs(results.images.test), results.model.lowest
+    test, lowest = results.images.test, results.model.lowest
     through_code = results.model.decode(explore.blends(codes[first], codes[second], STEPS))
-    through_pixels = explore.blends(x[first], x[second], STEPS)
+    through_pixels = explore.blends(results.inputs(test[first]), results.inputs(test[second]), STEPS)
     shape = results.images.shape
     return drawn.interpolation(unscale(through_code, lowest), unscale(through_pixels, lowest), shape, STEPS)
 

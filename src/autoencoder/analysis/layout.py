@@ -76,16 +76,19 @@ def show_pixels(axes: Axes, pixels: Float[Tensor, "height width *rgb"]) -> AxesI
     return _show(axes, pixels, "gray", 0.0, 1.0)
 
 
-def show_signed(axes: Axes, matrix: Float[Tensor, "height width"], limit: float) -> AxesImage:
-    """Blue from -limit, white at zero, red up to limit."""
-    return _show(axes, matrix, "RdBu_r", -limit, limit)
+def show_signed(axes: Axes, matrix: Float[Tensor, "height width *rgb"], limit: float) -> AxesImage:
+    """Blue from -limit, white at zero, red up to limit; each channel of a colour picture from dark to bright."""
+    return _show(axes, matrix, "RdBu_r" if matrix.ndim == len(("height", "width")) else "gray", -limit, limit)
 
 
 def _show(
     axes: Axes, matrix: Float[Tensor, "height width *rgb"], cmap: str, lowest: float, highest: float
 ) -> AxesImage:
+    """Of colours matplotlib asks for numbers between 0 and 1; their gaps become white."""
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
+    if matrix.ndim > len(("height", "width")):
+        matrix = ((matrix - lowest) / (highest - lowest)).clamp(0, 1).nan_to_num(1.0)
     return axes.imshow(matrix.numpy(), cmap=cmap, vmin=lowest, vmax=highest)
 
 
@@ -95,20 +98,27 @@ def label_columns(axes: Axes, texts: Sequence[str], width: int) -> None:
     axes.tick_params(length=0)
 
 
-def pictures(pixels: Float[Tensor, "n input"], shape: Sequence[int]) -> Float[Tensor, "n height width"]:
-    """Rows of pixels as the images of `shape` […, channels, height, width]; channels lie below each other."""
+def pictures(pixels: Float[Tensor, "n input"], shape: Sequence[int]) -> Float[Tensor, "n height width *rgb"]:
+    """Rows of pixels as the images of `shape` […, channels, height, width].
+
+    Three channels become colours, the last dimension; any other number of channels lie below each other.
+    """
+    if shape[-3] == len("rgb"):
+        return pixels.reshape(len(pixels), *shape[-3:]).movedim(1, -1)
     return pixels.reshape(len(pixels), -1, shape[-1])
 
 
-def mosaic(pictures: Float[Tensor, "n height width"], columns: int) -> Float[Tensor, "mosaic_height mosaic_width"]:
+def mosaic(
+    pictures: Float[Tensor, "n height width *rgb"], columns: int
+) -> Float[Tensor, "mosaic_height mosaic_width *rgb"]:
     """Pictures row by row, with gaps of nan, which are drawn as nothing."""
-    n, height, width = pictures.shape
+    n, height, width, *rgb = pictures.shape
     gap = column_gap(width)
     rows = math.ceil(n / columns)
-    cells = torch.full((rows * columns, height + gap, width + gap), torch.nan)
+    cells = torch.full((rows * columns, height + gap, width + gap, *rgb), torch.nan)
     cells[:n, :height, :width] = pictures
-    canvas = cells.reshape(rows, columns, height + gap, width + gap).transpose(1, 2)
-    return canvas.reshape(rows * (height + gap), columns * (width + gap))[:-gap, :-gap]
+    canvas = cells.reshape(rows, columns, height + gap, width + gap, *rgb).transpose(1, 2)
+    return canvas.reshape(rows * (height + gap), columns * (width + gap), *rgb)[:-gap, :-gap]
 
 
 def column_gap(width: int) -> int:

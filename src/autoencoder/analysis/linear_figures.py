@@ -48,7 +48,7 @@ def weights(units: Float[Tensor, "code input"], image_shape: tuple[int, int, int
     """The weights of each unit as an image, all on one scale."""
     columns = table_columns(len(units))
     atoms = mosaic(pictures(units, image_shape), columns)
-    height, width = atoms.shape
+    height, width = atoms.shape[:2]
     top, mosaic_width = 0.45, min(2.0 * columns, WIDTH - MARGIN - 0.85)
     mosaic_height = mosaic_width * height / width
     figure = new_figure(title, top + mosaic_height + MARGIN)
@@ -69,18 +69,19 @@ def weight_products(
     `captured` of the principal directions, the columns of V, are in the decoder's span.
     """
     encoder, decoder = encoder.double(), decoder.double()
-    learned, projector, inner = decoder @ encoder, principal @ principal.T, encoder @ decoder
     inputs, dimensions = decoder.shape
+    pooling = math.ceil(inputs / CELLS)
+    learned = _pooled_product(decoder, encoder, pooling)
+    projector, inner = _pooled_product(principal, principal.T, pooling), encoder @ decoder
     directions = count(dimensions, "direction")
     figure = new_figure(f"The learned map has {captured:.1f} of {directions} in common with the PCA projector", 3.85)
     side, top = 2.45, 0.7
     step = (WIDTH - 2 * MARGIN - side) / 2
-    pooling = math.ceil(inputs / CELLS)
-    outer_limit = _pool(projector, pooling).abs().quantile(0.995).item()
+    outer_limit = projector.abs().quantile(0.995).item()
     inner_limit = inner.abs().max().item()
     panels = (
-        (_pool(learned, pooling), outer_limit, rf"$W_\mathrm{{dec}} W_\mathrm{{enc}}$, {inputs} × {inputs}"),
-        (_pool(projector, pooling), outer_limit, rf"PCA projector $V V^\mathsf{{T}}$, {inputs} × {inputs}"),
+        (learned, outer_limit, rf"$W_\mathrm{{dec}} W_\mathrm{{enc}}$, {inputs} × {inputs}"),
+        (projector, outer_limit, rf"PCA projector $V V^\mathsf{{T}}$, {inputs} × {inputs}"),
         (inner, inner_limit, rf"$W_\mathrm{{enc}} W_\mathrm{{dec}}$, {dimensions} × {dimensions}"),
     )
     for panel, (matrix, limit, name) in enumerate(panels):
@@ -111,7 +112,10 @@ def principal_angles(angles: Sequence[dict[str, float]]) -> Figure:
     return figure
 
 
-def _pool(matrix: Float64[Tensor, "n n"], size: int) -> Float64[Tensor, "m m"]:
-    """Means of blocks of `size` × `size`."""
-    pooled: Tensor = avg_pool2d(matrix.unsqueeze(0), size, ceil_mode=True)[0]
-    return pooled
+def _pooled_product(
+    left: Float64[Tensor, "n code"], right: Float64[Tensor, "code n"], size: int
+) -> Float64[Tensor, "m m"]:
+    """Means of blocks of `size` × `size` of left @ right, which itself may not fit into memory."""
+    rows: Tensor = avg_pool2d(left.unsqueeze(0), (size, 1), ceil_mode=True)[0]
+    columns: Tensor = avg_pool2d(right.unsqueeze(0), (1, size), ceil_mode=True)[0]
+    return rows @ columns

@@ -28,10 +28,11 @@ class Optimum:
 
     The k leading columns of `axes` are an orthonormal basis of the (uncentred) principal subspace, so that
     `axes[:, :k] @ axes[:, :k].T` is the best map of rank k. Entry k of each `mse` is the mean squared error at rank k,
-    over pixels and images, in units of the scaled inputs.
+    over pixels and images, in units of the scaled inputs. Where pixels are many, only the leading axes are there: see
+    `subspace`.
     """
 
-    axes: Float64[Tensor, "input input"]
+    axes: Float64[Tensor, "input axes"]
     train_mse: Float64[Tensor, " ranks"]
     test_mse: Float64[Tensor, " ranks"]
     centred_train_mse: Float64[Tensor, " ranks"]

@@ -65,4 +65,10 @@ def load_results() -> Results:
             raise UserError(
                 f"{path}: expected one of images of {shape}, as in {paths.IMAGES}, found another; dvc repro"
             )
+    ranks, wanted = len(results.optimum.test_mse) - 1, results.rank
+    if wanted > ranks:
+        raise UserError(
+            f"{paths.OPTIMUM}: expected the optimum at rank {wanted}, the code's length, found "
+            f"{ranks} ranks, as for all images of so many pixels; lower model.code_dimensions or data.image_size"
+        )
     return results

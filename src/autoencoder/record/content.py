@@ -1,12 +1,9 @@
 """The content that dvc.lock records by its hash, wherever it is: the workspace, the commit or the DVC cache."""
 
-import hashlib
 import io
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tarfile
 from collections.abc import Iterable
 from functools import cache
@@ -14,7 +11,7 @@ from pathlib import Path
 
 from autoencoder import paths
 from autoencoder.errors import UserError
-from autoencoder.files import md5 as md5_of
+from autoencoder.files import has_md5, md5_of_bytes
 from autoencoder.record import git
 from autoencoder.record.lock import Stage
 
@@ -28,13 +25,13 @@ def supply_code(stages: Iterable[Stage], scratch: Path) -> list[str]:
     recorded = {path: md5 for stage in stages for path, md5 in stage.deps.items() if path.endswith(".py")}
     if (scratch / paths.CODE[0]).exists():
         return []
-    edited = [path for path, md5 in recorded.items() if not _is(Path(path), md5)]
+    edited = [path for path, md5 in recorded.items() if not has_md5(Path(path), md5)]
     if edited:
         copy_committed(paths.CODE, scratch)
     else:
         for name in filter(Path.exists, map(Path, paths.CODE)):
             shutil.copytree(name, scratch / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return [_note(path) for path in edited if _is(scratch / path, recorded[path])]
+    return [_note(path) for path in edited if has_md5(scratch / path, recorded[path])]
 
 
 def copy_committed(names: Iterable[str], folder: Path) -> None:
@@ -44,29 +41,38 @@ def copy_committed(names: Iterable[str], folder: Path) -> None:
             files.extractall(folder, filter="data")
 
 
-def recorded_content(path: str, md5: str) -> bytes:
-    """The content of the file `path` that has the MD5: the workspace's, its commit's, or that of the DVC cache."""
-    if _is(Path(path), md5):
+def recorded_content(path: str, md5: str) -> bytes | None:
+    """The content of the file `path` that has the MD5: the workspace's, its commit's, that of DVC's cache, or none."""
+    if has_md5(Path(path), md5):
         return Path(path).read_bytes()
     committed = git.committed(path)
-    if hashlib.md5(committed, usedforsecurity=False).hexdigest() == md5:
+    if md5_of_bytes(committed) == md5:
         return committed
-    if _is(kept := cached(md5), md5):
-        return kept.read_bytes()
-    raise _nowhere(path, md5)
+    return cached(md5).read_bytes() if has_md5(cached(md5), md5) else None
 
 
 def supply(files: dict[str, str], scratch: Path) -> list[str]:
-    """Give `scratch` each of `files` with its MD5; return a note for each that the workspace holds otherwise."""
+    """Give `scratch` each of `files` with its MD5; return a note for each that the workspace holds otherwise.
+
+    Raises UserError if the content is nowhere.
+    """
     notes = []
     for path, md5 in files.items():
-        if not _is(scratch / path, md5):
-            if md5.endswith(".dir"):
-                _supply_folder(path, md5, scratch)
-            else:
-                write(scratch / path, recorded_content(path, md5))
-            if Path(path).exists() and not _is(Path(path), md5):
-                notes.append(_note(path))
+        target = scratch / path
+        if has_md5(target, md5):
+            continue
+        if md5.endswith(".dir"):
+            _supply_folder(path, md5, scratch)
+        elif (content := recorded_content(path, md5)) is not None:
+            write(target, content)
+        if not has_md5(target, md5):
+            raise UserError(
+                f"{path}: expected the content that dvc.lock records (MD5 {md5}) in the workspace, the commit or the "
+                "DVC cache, found it nowhere; `dvc repro` records the present one, `git checkout` or `dvc pull` brings "
+                "it back"
+            )
+        if Path(path).exists() and not has_md5(Path(path), md5):
+            notes.append(_note(path))
     return notes
 
 
@@ -75,31 +81,19 @@ def _note(path: str) -> str:
 
 
 def _supply_folder(path: str, md5: str, scratch: Path) -> None:
+    """Copy the folder from the workspace, else from the commit, else as far as the DVC cache has it."""
     target = scratch / path
     shutil.rmtree(target, ignore_errors=True)  # what is there may have more files
-    if _is(Path(path), md5):
+    if has_md5(Path(path), md5):
         shutil.copytree(path, target)
         return
     copy_committed([path], scratch)
     listed = cached(md5)
-    if not _is(target, md5) and listed.exists() and f"{md5_of(listed)}.dir" == md5:
+    if not has_md5(target, md5) and listed.exists() and f"{md5_of_bytes(listed.read_bytes())}.dir" == md5:
         shutil.rmtree(target, ignore_errors=True)
         for file in json.loads(listed.read_text()):
             if (kept := cached(file["md5"])).exists():
                 write(target / file["relpath"], kept.read_bytes())
-    if not _is(target, md5):
-        raise _nowhere(path, md5)
-
-
-def _nowhere(path: str, md5: str) -> UserError:
-    return UserError(
-        f"{path}: expected the content that dvc.lock records (MD5 {md5}) in the workspace, the commit or the DVC "
-        "cache, found it nowhere; `dvc repro` records the present one, `git checkout` or `dvc pull` brings it back"
-    )
-
-
-def _is(path: Path, md5: str) -> bool:
-    return path.exists() and md5_of(path) == md5
 
 
 def write(path: Path, content: bytes) -> None:
@@ -116,5 +110,4 @@ def cached(md5: str) -> Path:
 @cache
 def cache_folder() -> Path:
     """The folder of DVC's cache."""
-    done = subprocess.run([sys.executable, "-m", "dvc", "cache", "dir"], capture_output=True, check=False)
-    return Path(os.fsdecode(done.stdout.strip())).absolute()
+    return Path(os.fsdecode(git.dvc("cache", "dir").stdout.strip())).absolute()

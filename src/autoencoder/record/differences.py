@@ -9,9 +9,8 @@ from autoencoder.record.content import recorded_content, write
 
 def explain(output: Path, md5: str, scratch: Path) -> str:
     """Where `output` in the folder `scratch` first departs from the recorded content with the hash `md5`."""
-    try:
-        content = recorded_content(str(output), md5)
-    except UserError:
+    content = recorded_content(str(output), md5)
+    if content is None:
         return "the recorded file is not at hand to compare with"
     recorded = scratch / "recorded" / output
     write(recorded, content)

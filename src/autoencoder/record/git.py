@@ -1,7 +1,8 @@
-"""The program git, as this project runs it."""
+"""The programs git and DVC, as this project runs them."""
 
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,11 @@ def git(
 ) -> "subprocess.CompletedProcess[bytes]":
     """Run git in `folder`, by default the current one; the caller looks at its exit status."""
     return subprocess.run(["git", *arguments], cwd=folder, input=stdin, capture_output=True, check=False)
+
+
+def dvc(*arguments: str, folder: Path | None = None) -> "subprocess.CompletedProcess[bytes]":
+    """Run DVC in `folder`, by default the current one; the caller looks at its exit status."""
+    return subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, capture_output=True, check=False)
 
 
 def output(*arguments: str) -> bytes:
@@ -36,12 +42,14 @@ def committed(path: Path | str, commit: str = "HEAD") -> bytes:
 
 
 @contextmanager
-def worktree(commit: str) -> Iterator[Path]:
-    """The current folder as it is in `commit`, within a temporary worktree; no hook of the user's is run."""
+def checkout(commit: str) -> Iterator[Path]:
+    """The current folder as it is in `commit`, within a temporary clone; no hook of the user's is run.
+
+    The clone has no objects of its own. DVC does not work in a worktree of a submodule.
+    """
+    own = ("-c", f"core.hooksPath={os.devnull}")
     with tempfile.TemporaryDirectory() as folder:
-        checked("-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--quiet", "--detach", folder, commit)
-        try:
-            yield Path(folder, checked("rev-parse", "--show-prefix").strip())
-        finally:
-            checked("worktree", "remove", "--force", folder)
-            checked("worktree", "prune")  # also what a process that was killed has left
+        top = checked("rev-parse", "--show-toplevel").removesuffix("\n")
+        checked(*own, "clone", "--quiet", "--shared", "--no-checkout", top, folder)
+        checked(*own, "-C", folder, "checkout", "--quiet", "--detach", commit)
+        yield Path(folder, checked("rev-parse", "--show-prefix").removesuffix("\n"))

@@ -1,6 +1,5 @@
 """Where a state comes from: the commit, what was changed on top of it, and who started the run. Knows no MLflow."""
 
-import getpass
 import os
 import platform
 from dataclasses import dataclass
@@ -18,34 +17,25 @@ DIFF = (*CONFIGURATION, "diff", "--binary", "--no-color", "--no-ext-diff")
 
 @dataclass(frozen=True)
 class Origin:
-    """What a run has recorded of where its results come from: all that brings them back.
-
-    `diff` is the patch on top of `commit`, empty for a clean tree. `params` and `lock` are params.yaml and dvc.lock,
-    `model_md5` is DVC's hash of the model, and `facts` are the machine (see `numerics`) and the versions of training.
-    """
+    """What a run has recorded of where its results come from: all that brings them back."""
 
     commit: str
-    diff: bytes
-    params: bytes
-    lock: bytes
+    diff: bytes  # the patch on top, empty for a clean tree
+    params: bytes  # params.yaml
+    lock: bytes  # dvc.lock
     model_md5: str
-    facts: dict[str, str]
+    facts: dict[str, str]  # the machine (see `numerics`) and the versions of training
 
 
 @dataclass(frozen=True)
 class Source:
-    """From which code a process works, and who started it.
+    """From which code a process works, and who started it."""
 
-    `commit` is None outside a git repository. `diff` is the patch on top, empty for a clean tree: its bytes as Latin-1,
-    for they may have any encoding, and without passwords in addresses. `packages` has the hash of requirements.lock,
-    `mlflow_run` is the id of the run that `mlflow run` began.
-    """
-
-    commit: str | None
-    diff: str
+    commit: str | None  # None outside a git repository
+    diff: str  # the bytes of the patch on top as Latin-1, for they may have any encoding, without passwords
     started_by: str
     packages: dict[str, str]
-    mlflow_run: str | None
+    mlflow_run: str | None  # the id of the run that `mlflow run` began
 
 
 def source() -> Source:
@@ -88,8 +78,3 @@ def versions() -> dict[str, str]:
 def packages() -> dict[str, str]:
     """The hash of requirements.lock, which pins the version of every package, if there is one."""
     return {"requirements_lock": sha256(paths.REQUIREMENTS)} if paths.REQUIREMENTS.exists() else {}
-
-
-def user() -> str:
-    """The name of the account."""
-    return getpass.getuser()

@@ -55,9 +55,9 @@ def recorded(lock: str | None = None) -> dict[str, Stage]:
         return {
             name: Stage(
                 stage["cmd"],
-                {dep["path"]: dep["md5"] for dep in stage.get("deps", [])},
+                {dep["path"]: str(dep["md5"]) for dep in stage.get("deps", [])},
                 stage.get("params", {}).get(str(paths.PARAMS), {}),
-                {out["path"]: out["md5"] for out in stage.get("outs", [])},
+                {out["path"]: str(out["md5"]) for out in stage.get("outs", [])},
             )
             for name, stage in stages.items()
         }
@@ -104,6 +104,11 @@ def flatten(params: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in params.items():
         flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return flat
+
+
+def params(stages: dict[str, Stage]) -> dict[str, Any]:
+    """The params with which `stages` were recorded, by dotted names."""
+    return flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
 
 
 def stale(stages: dict[str, Stage]) -> set[str]:

@@ -34,7 +34,7 @@ def worktree(origin: Origin) -> Iterator[Path]:
             f"commit {origin.commit}: expected it in this repository, found it gone; "
             "`git fetch` it from a clone that has it"
         )
-    with git.worktree(origin.commit) as folder:
+    with git.checkout(origin.commit) as folder:
         if origin.diff:
             applied = git.git("apply", "--whitespace=nowarn", "-", folder=folder, stdin=origin.diff)
             if applied.returncode:

@@ -1,47 +1,38 @@
 """A trained state as DVC records it: everything that a tracker needs, read from the record. Knows no MLflow."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from autoencoder import paths
 from autoencoder.errors import UserError
-from autoencoder.files import md5 as md5_of
-from autoencoder.files import read_csv, read_json, read_yaml, sha256
+from autoencoder.files import has_md5, read_csv, read_json, read_yaml, sha256
 from autoencoder.record import identity, lock
 from autoencoder.record.curves import Point, points
-from autoencoder.record.lock import Stage
 
 SHOWN = (str(paths.FIGURES), str(paths.FAMILY), str(paths.REPORT))  # outputs that a run shows as they are
+USED = (str(paths.MODEL), str(paths.TEST_ERRORS))  # what it takes to use the model elsewhere
 CURVES = ("mse", "nats")
 CHAMPION = "test/final_mse"  # decides where params.yaml, of an earlier version, names no figure
 
 
 @dataclass(frozen=True)
 class State:
-    """What the record holds of the state in dvc.lock; names are dotted for params and `split/name` for figures.
+    """What the record holds of the state in dvc.lock; names are dotted for params and `split/name` for figures."""
 
-    `key` names the state, `code` the code that trained it. `params` define it, `knobs` are those of evaluation and
-    drawing. `data_md5` and `model_md5` are DVC's hashes, `model_sha256` is that of the same file. `curves` are the
-    training's course, `figures` its final numbers, of which `champion` is the one that decides; `files` are the
-    pictures and the page, `documents` the texts of params.yaml and of dvc.lock (without `track`, which is still to be
-    recorded). `code_as_recorded` is whether the workspace holds the code that made all this.
-    """
-
-    key: str
-    code: str
-    params: dict[str, Any]
-    knobs: dict[str, Any]
+    key: str  # of the state
+    code: str  # the hash of the code that trained it
+    params: dict[str, Any]  # those that define the state
+    knobs: dict[str, Any]  # those of evaluation and drawing
     data_md5: str
     model_md5: str
     model_sha256: str
     curves: list[Point]
     figures: dict[str, float]
-    champion: str
-    files: list[Path]
-    documents: dict[str, str]
-    code_as_recorded: bool
+    champion: str  # the figure that decides
+    files: list[Path]  # the pictures, the page, and what it takes to use the model
+    documents: dict[str, str]  # the texts of params.yaml and of dvc.lock (without `track`, which is not recorded yet)
+    code_as_recorded: bool  # whether the workspace holds the code that made all this
 
 
 def read() -> State:
@@ -56,11 +47,21 @@ def read() -> State:
         raise UserError(
             f"dvc.lock: expected stages train and evaluate, {', '.join(sorted(missing))} not found; dvc repro"
         )
-    params = lock.flatten({name: value for stage in stages.values() for name, value in stage.params.items()})
+    params = lock.params(stages)
     given = lock.flatten(read_yaml(paths.PARAMS, remedy=f"git checkout {paths.PARAMS}"))
-    _check_params(params, given)
+    if edited := [name for name, value in params.items() if given.get(name) != value]:
+        raise UserError(
+            f"{paths.PARAMS}: expected {', '.join(edited)} as dvc.lock has it, found an edit; "
+            f"dvc repro, or git checkout {paths.PARAMS}"
+        )
     outs = {path: md5 for stage in stages.values() for path, md5 in stage.outs.items() if path != str(paths.IMAGES)}
-    _check_outputs(outs)
+    for path, md5 in outs.items():
+        if not has_md5(Path(path), md5):
+            raise UserError(
+                f"{path}: expected the file of dvc.lock (MD5 {md5}), found another or none; dvc repro or dvc checkout"
+            )
+    written = {path for stage in stages.values() for path in stage.outs}
+    read = {path: md5 for stage in stages.values() for path, md5 in stage.deps.items() if path not in written}
     train = stages["train"]
     defining, data_md5 = identity.defining(params), train.deps[str(paths.IMAGES)]
     return State(
@@ -74,12 +75,12 @@ def read() -> State:
         curves=points(read_csv(paths.TRAINING), read_csv(paths.STEPS)),
         figures=figures(read_json(paths.EVALUATION)),
         champion=given.get("track.champion", CHAMPION),
-        files=sorted(file for path in outs if path.startswith(SHOWN) for file in _files(Path(path))),
+        files=sorted(file for path in outs if path.startswith((*SHOWN, *USED)) for file in _files(Path(path))),
         documents={
             str(paths.PARAMS): paths.PARAMS.read_text(encoding="utf-8"),
             str(paths.LOCK): lock.lock_without(others),
         },
-        code_as_recorded=_holds_code(stages.values()),
+        code_as_recorded=all(has_md5(Path(path), md5) for path, md5 in read.items()),
     )
 
 
@@ -94,28 +95,3 @@ def figures(evaluation: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def _files(output: Path) -> list[Path]:
     return [file for file in output.rglob("*") if file.is_file()] if output.is_dir() else [output]
-
-
-def _check_params(recorded: dict[str, Any], given: dict[str, Any]) -> None:
-    if edited := [name for name, value in recorded.items() if given.get(name) != value]:
-        raise UserError(
-            f"{paths.PARAMS}: expected {', '.join(edited)} as dvc.lock has it, found an edit; "
-            f"dvc repro, or git checkout {paths.PARAMS}"
-        )
-
-
-def _check_outputs(outs: dict[str, str]) -> None:
-    for path, md5 in outs.items():
-        found = md5_of(Path(path)) if Path(path).exists() else "no file"
-        if found != md5:
-            raise UserError(
-                f"{path}: expected the file of dvc.lock (MD5 {md5}), found {found}; dvc repro or dvc checkout"
-            )
-
-
-def _holds_code(stages: Iterable[Stage]) -> bool:
-    """Whether all that the `stages` read and none of them wrote is in the workspace as recorded."""
-    stages = list(stages)
-    written = {path for stage in stages for path in stage.outs}
-    read = {path: md5 for stage in stages for path, md5 in stage.deps.items() if path not in written}
-    return all(Path(path).exists() and md5_of(Path(path)) == md5 for path, md5 in read.items())

@@ -13,7 +13,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -70,9 +69,7 @@ def run(stages: dict[str, Stage], wanted: set[str], scratch: Path, say: Callable
         say(note)
     _prepare(stages, scratch)
     made: set[str] = set()
-    for name in in_order(stages):
-        if name not in wanted:
-            continue
+    for name in filter(wanted.__contains__, in_order(stages)):
         stage = stages[name]
         for note in supply({path: md5 for path, md5 in stage.deps.items() if path not in made}, scratch):
             say(note)
@@ -95,15 +92,6 @@ def in_order(stages: dict[str, Stage]) -> list[str]:
     )
 
 
-def params(stages: Iterable[Stage], text: str) -> dict[str, Any]:
-    """params.yaml as dvc.lock records it, dotted names unfolded; what none of `stages` reads is that of `text`."""
-    values = read_yaml(paths.PARAMS, text, remedy=f"git checkout {paths.PARAMS}")
-    for stage in stages:
-        for name, value in stage.params.items():
-            put(values, name, deepcopy(value))  # a dotted name of another stage may be put into it
-    return values
-
-
 def _prepare(stages: dict[str, Stage], scratch: Path) -> None:
     """Write what is recorded as the pipeline and params of `scratch`, unless it has a pipeline already."""
     if not (scratch / paths.PARAMS).exists():
@@ -112,21 +100,19 @@ def _prepare(stages: dict[str, Stage], scratch: Path) -> None:
     if not (scratch / paths.PIPELINE).exists():
         described = {name: {"cmd": s.cmd, "deps": [*s.deps], "params": [*s.params]} for name, s in stages.items()}
         YAML(typ="safe", pure=True).dump({"stages": described}, scratch / paths.PIPELINE)
-    silence_journal(scratch)
+    # No training writes a journal for MLflow where a file is in the place of the journals' folder: this works for every
+    # version of the code that a record may name.
+    write(scratch / paths.JOURNALS, b"")
 
 
 def _write_params(stages: Iterable[Stage], scratch: Path) -> None:
-    """Make params.yaml of `scratch` say what `stages` were recorded with."""
+    """Give params.yaml of `scratch` the values with which `stages` were recorded; it keeps all others."""
     path = scratch / paths.PARAMS
-    YAML(typ="safe", pure=True).dump(params(stages, path.read_text()), path)
-
-
-def silence_journal(folder: Path) -> None:
-    """Let no training in `folder` write a journal for MLflow: a file in the place of the journals' folder prevents it.
-
-    This works for every version of the code that a record may name.
-    """
-    write(folder / paths.JOURNALS, b"")
+    values = read_yaml(paths.PARAMS, path.read_text(), remedy=f"git checkout {paths.PARAMS}")
+    for stage in stages:
+        for name, value in stage.params.items():
+            put(values, name, deepcopy(value))  # a dotted name of another stage may be put into it
+    YAML(typ="safe", pure=True).dump(values, path)
 
 
 def _execute(name: str, stage: Stage, scratch: Path) -> bool:

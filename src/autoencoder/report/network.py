@@ -10,57 +10,76 @@ from numpy import ndarray
 Layer = dict[str, Any]
 Rows = Float64[ndarray, "batch numbers"]
 
+CONSTRAINTS = ("none", "l1", "top_k", "contractive", "variational")  # whose codes `layers` knows
 BATCH = 20  # rows that pass through the layers at a time: what convolutions make of them fits a cache
+STEP = 1e-6  # of differences that stand for derivatives
 
 
 def layers(description: dict[str, Any], weights: dict[str, Float32[ndarray, "..."]]) -> tuple[list[Layer], list[Layer]]:
     """The encoder's and the decoder's layers: what each does (`kind`), and with which weights."""
     encoder, decoder = (_half(name, description, weights) for name in ("encoder", "decoder"))
-    constraint = description.get("constraint", {})
+    constraint = description["constraint"]
     on_code = {
         "l1": [{"kind": "relu"}],
         "top_k": [{"kind": "largest", "count": constraint.get("active")}],
         "variational": [{"kind": "first", "count": description["code_dimensions"]}],  # the means
     }
-    encoder += on_code.get(constraint.get("name"), [])
-    return encoder, decoder + [{"kind": "sigmoid"}] * (description.get("loss") == "bce")
+    encoder += on_code.get(constraint["name"], [])
+    return encoder, decoder + [{"kind": "sigmoid"}] * (description["loss"] == "bce")
 
 
 def _half(half: str, description: dict[str, Any], weights: dict[str, Float32[ndarray, "..."]]) -> list[Layer]:
-    """One half of the network, whose weights have the names of their places in torch's Sequential."""
+    """One half: layers with weights, in the order of their names in torch's Sequential, and activations between."""
     names = sorted({name.rpartition(".")[0] for name in weights if name.startswith(half)}, key=lambda n: (len(n), n))
-    folded = {name for name in names if weights[f"{name}.weight"].ndim == len("oihw")}
+    folded = [name for name in names if weights[f"{name}.weight"].ndim == len("oihw")]
     sizes = [tuple(description["image_shape"][1:])]
     for _ in folded:
         sizes.append(tuple(-(-edge // 2) for edge in sizes[-1]))
-    folds = iter(list(pairwise(sizes))[:: 1 if half == "encoder" else -1])
+    folds = dict(zip(folded if half == "encoder" else folded[::-1], pairwise(sizes), strict=True))
     found: list[Layer] = []
-    for before, name in zip([None, *names], names, strict=False):
-        if before:  # one or two activations lie between two layers with weights, and what only changes the shape
-            apart = int(name.rpartition(".")[2]) - int(before.rpartition(".")[2])
-            found += [{"kind": description["options"]["activation"]}] * (apart // 2)
-        layer: Layer = {kind: weights[f"{name}.{kind}"] for kind in ("weight", "bias") if f"{name}.{kind}" in weights}
-        if name in folded:
-            layer |= dict(zip(("large", "small"), next(folds), strict=True)) | {"up": half == "decoder"}
-        found.append({"kind": "convolution" if name in folded else "linear"} | layer)
+    for name in names:
+        if found:
+            found.append({"kind": description["options"]["activation"]})
+        values = {kind: weights.get(f"{name}.{kind}") for kind in ("weight", "bias")}
+        layer: Layer = {kind: value.astype(np.float64) for kind, value in values.items() if value is not None}
+        if name in folds:
+            layer |= dict(zip(("large", "small"), folds[name], strict=True)) | {"up": half == "decoder"}
+        found.append({"kind": "convolution" if name in folds else "linear"} | layer)
     return found
 
 
 def apply(network: list[Layer], x: Rows) -> Rows:
     """What the layers make of x, in float64."""
-    batches = []
-    for start in range(0, len(x), BATCH):
-        batch = x[start : start + BATCH]
-        for layer in network:
-            batch = KINDS[layer["kind"]](batch, layer)
-        batches.append(batch)
-    return np.concatenate(batches)
+    return np.concatenate([_through(network, x[start : start + BATCH])[-1] for start in range(0, len(x), BATCH)])
+
+
+def _through(network: list[Layer], x: Rows) -> list[Rows]:
+    """x, and what each layer makes of what the layer before it made."""
+    found = [x]
+    for layer in network:
+        found.append(KINDS[layer["kind"]](found[-1], layer))
+    return found
+
+
+def jacobian(network: list[Layer], x: Float64[ndarray, "1 input"]) -> Float64[ndarray, "output input"]:
+    """The derivative of what the layers make of one x, by the chain rule from the last layer to the first."""
+    *inputs, output = _through(network, x)
+    rows = np.eye(output.shape[1])
+    for layer, at in zip(network[::-1], inputs[::-1], strict=True):
+        if layer["kind"] == "linear":
+            rows = rows @ layer["weight"]
+        elif layer["kind"] == "convolution":
+            rows = _convolution(rows, layer | {"up": not layer["up"], "bias": np.zeros(1)})
+        else:
+            apply_to = KINDS[layer["kind"]]
+            rows = rows * (apply_to(at + STEP, layer) - apply_to(at - STEP, layer)) / (2 * STEP)
+    return rows
 
 
 def _convolution(x: Rows, layer: Layer) -> Rows:
     """3 × 3 with stride 2 and padding 1, from the large picture to the small one, or transposed: `up`."""
     (many, few), (rows, columns), n = layer["weight"].shape[:2], layer["small"], len(x)
-    kernels = layer["weight"].astype(np.float64).transpose(2, 3, 1, 0).reshape(-1, many)
+    kernels = layer["weight"].transpose(2, 3, 1, 0).reshape(-1, many)
     padded = np.zeros((few, 2 * rows + 1, 2 * columns + 1, n))
     large = padded[:, 1 : layer["large"][0] + 1, 1 : layer["large"][1] + 1]
     seen = [padded[:, u : u + 2 * rows : 2, v : v + 2 * columns : 2] for u, v in product(range(3), repeat=2)]
@@ -82,7 +101,7 @@ def _gelu(x: Rows, _: Layer) -> Rows:
 
 
 KINDS: dict[str, Any] = {
-    "linear": lambda x, layer: x @ layer["weight"].T.astype(np.float64) + layer.get("bias", 0),
+    "linear": lambda x, layer: x @ layer["weight"].T + layer.get("bias", 0),
     "convolution": _convolution,
     "relu": lambda x, _: np.maximum(x, 0),
     "tanh": lambda x, _: np.tanh(x),

@@ -2,7 +2,7 @@
 // It keeps nothing, asks for nothing, and reads from top to bottom: numbers, network, pictures, then one part per section.
 "use strict";
 
-const page = JSON.parse(document.getElementById("data")?.textContent ?? "null");
+const page = JSON.parse(document.getElementById("data")?.textContent ?? "null", (_, value) => (value?.base64 ? numbers(value) : value));
 
 // ---------------------------------------------------------------------------------------------------- numbers
 
@@ -154,9 +154,11 @@ function paint(canvas, x) {
   });
 }
 
-// Draw what is added to a picture: orange where it is brighter, blue where it is darker, nothing at zero.
+// Draw what is added to a picture: orange where it is brighter, blue where it is darker, nothing at zero; or in colour.
 function paintSigned(canvas, values) {
   const largest = values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
+  const [low, high] = page.range;
+  if (page.image.channels === 3) return paint(canvas, values.map((value) => between([low], [high], (1 + value / largest) / 2)[0]));
   const [orange, blue] = [[208, 84, 26], [70, 102, 140]];
   fill(canvas, (data, at, place) => {
     data.set(values[place] > 0 ? orange : blue, at);
@@ -175,9 +177,14 @@ function paintBars(svg, code) {
   svg.setAttribute("aria-label", `The code: ${Array.from(code, (value) => value.toFixed(1)).join(", ")}`);
 }
 
+// Where numbers lie in a chart: for `x` and `y` the lowest and the highest number, and the places of these.
+function frameOf(name) {
+  return JSON.parse($(`chart-${name}`).dataset.frame);
+}
+
 // Put the marker of a chart at x: a line, or with a y a cross.
 function mark(name, x, y) {
-  const frame = page.frames[name];
+  const frame = frameOf(name);
   const place = ([low, high, from, to], value) => from + ((value - low) / (high - low)) * (to - from);
   const across = place(frame.x, Math.max(frame.x[0], Math.min(frame.x[1], x)));
   const path = y === undefined ? `M${across} ${frame.y[2]}V${frame.y[3]}` : `M${across - 9} ${place(frame.y, y)}h18m-9-9v18`;
@@ -189,7 +196,7 @@ function short(value) {
 }
 
 function name(place) {
-  const { label, number } = page.test;
+  const { label, number } = page.shown;
   return `Test picture ${number[place]}${label ? `, class ${label[place]}` : ""}`;
 }
 
@@ -197,11 +204,11 @@ function name(place) {
 function picture(place) {
   const { height, width, channels } = page.image;
   const size = height * width * channels;
-  return scaled(page.test.images.subarray(place * size, (place + 1) * size));
+  return scaled(page.shown.images.subarray(place * size, (place + 1) * size));
 }
 
 function options(select, first) {
-  page.test.number.forEach((_, place) => select.append(new Option(name(place), place, place === first, place === first)));
+  page.shown.number.forEach((_, place) => select.append(new Option(name(place), place, place === first, place === first)));
 }
 
 // ---------------------------------------------------------------------------------------------------- your picture
@@ -217,19 +224,18 @@ function take(x, called) {
 }
 
 function start() {
-  for (const layer of [...page.encoder, ...page.decoder]) {
-    for (const kind of ["weight", "bias"]) if (layer[kind]) layer[kind] = numbers(layer[kind]);
-  }
-  page.test.images = numbers(page.test.images);
   for (const element of document.querySelectorAll(".live")) element.hidden = false;
   for (const element of document.querySelectorAll(".still")) element.hidden = true;
   followLinks();
   tryIt();
   howItLearned();
-  setTimeout(whatComesBack); // after the first frame: it takes the longest
+  whatComesBack();
   theCode();
   isItPca();
   if (page.map) betweenPictures();
+  if ($("level")) denoising();
+  if ($("count")) fewAtATime();
+  if ($("draw")) fromThePrior();
   take(picture(0), name(0));
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((details) => (details.open = true)));
 }
@@ -268,8 +274,8 @@ function tryIt() {
   options(choose, 0);
   original = { x: picture(0), name: name(0) };
   choose.addEventListener("change", () => pick(Number(choose.value)));
-  $("another").addEventListener("click", () => pick((Number(choose.value || -1) + 1) % page.test.number.length));
-  $("noise").addEventListener("click", () => take(noisy(yours.x), "With noise"));
+  $("another").addEventListener("click", () => pick((Number(choose.value || -1) + 1) % page.shown.number.length));
+  $("noise").addEventListener("click", () => take(damaged(yours.x, "gaussian", 0.2, yours.x.map(normal)), "With noise"));
   $("erase").addEventListener("click", () => take(erased(yours.x), "With a part erased"));
   $("undo").addEventListener("click", () => take(original.x, original.name));
   document.addEventListener("pick", (event) => pick(event.detail));
@@ -296,11 +302,21 @@ function showTry() {
   mark("histogram", mse);
 }
 
-// The picture with normal noise, a fifth of the scale strong. It is not cut at black and white, though it is drawn so.
-function noisy(x) {
+// A number from the standard normal distribution (Box & Muller 1958).
+function normal() {
+  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
+}
+
+// The picture as a corruption of this level makes it, with one random number for each pixel. It is not cut at black and
+// white, though it is drawn so.
+function damaged(x, corruption, level, random) {
   const [low, high] = page.range;
-  const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-  return x.map((value) => value + ((high - low) / 5) * normal());
+  const pixel = {
+    gaussian: (value, i) => value + level * (high - low) * random[i],
+    masking: (value, i) => (random[i] < level ? low : value),
+    salt_and_pepper: (value, i) => (random[i] < level / 2 ? low : random[i] < level ? high : value),
+  };
+  return x.map(pixel[corruption]);
 }
 
 // The picture with a rectangle of half its height and width as dark as can be.
@@ -402,7 +418,7 @@ function drop(pixels, x, y, amount) {
 function howItLearned() {
   const slider = $("epoch");
   function read() {
-    const [epoch, train, test] = page.history[slider.value];
+    const { epoch, train_mse: train, test_mse: test } = page.history[slider.value];
     const printed = page.published[slider.value];
     slider.setAttribute("aria-valuetext", `epoch ${epoch}`);
     $("epoch-values").textContent =
@@ -415,43 +431,51 @@ function howItLearned() {
 
 // ---------------------------------------------------------------------------------------------------- what comes back
 
-function whatComesBack() {
-  const pictures = page.test.number.map((_, place) => {
-    const x = picture(place);
-    const output = decode(encode(x));
-    const mse = error(x, output);
-    const item = document.createElement("li");
-    const button = document.createElement("button");
-    const canvases = [x, output].map((values) => {
-      const canvas = document.createElement("canvas");
-      paint(canvas, values);
-      return canvas;
-    });
-    const text = document.createElement("span");
-    text.textContent = mse.toFixed(3);
-    button.type = "button";
-    button.setAttribute("aria-label", `${name(place)}, error ${mse.toFixed(3)}: try it`);
-    button.append(...canvases, text);
-    button.addEventListener("click", () => {
-      document.dispatchEvent(new CustomEvent("pick", { detail: place }));
-      show("try");
-    });
-    item.append(button);
-    return { place, easy: mse, hard: -mse, label: page.test.label?.[place] ?? 0, item };
-  });
+// The gallery grows picture by picture, so that the page is never busy for long.
+async function whatComesBack() {
   const sort = $("sort");
+  const pictures = [];
   const arrange = () => {
     pictures.sort((a, b) => a[sort.value] - b[sort.value] || a.place - b.place);
     $("gallery").append(...pictures.map(({ item }) => item));
   };
   sort.addEventListener("change", arrange);
+  for (const place of page.shown.number.keys()) {
+    await new Promise((next) => setTimeout(next));
+    pictures.push(comparison(place));
+    $("gallery").append(pictures.at(-1).item);
+  }
   arrange();
+}
+
+// An item of the gallery, and by what it is sorted.
+function comparison(place) {
+  const x = picture(place);
+  const output = decode(encode(x));
+  const mse = error(x, output);
+  const item = document.createElement("li");
+  const button = Object.assign(document.createElement("button"), { type: "button" });
+  const canvases = [x, output].map((values) => {
+    const canvas = document.createElement("canvas");
+    paint(canvas, values);
+    return canvas;
+  });
+  const text = document.createElement("span");
+  text.textContent = mse.toFixed(3);
+  button.setAttribute("aria-label", `${name(place)}, error ${mse.toFixed(3)}: try it`);
+  button.append(...canvases, text);
+  button.addEventListener("click", () => {
+    document.dispatchEvent(new CustomEvent("pick", { detail: place }));
+    show("try");
+  });
+  item.append(button);
+  return { place, easy: mse, hard: -mse, label: page.shown.label?.[place] ?? 0, item };
 }
 
 // ---------------------------------------------------------------------------------------------------- the code
 
 function theCode() {
-  const principal = page.principal && { ...page.principal, to: numbers(page.principal.to), back: numbers(page.principal.back) };
+  const { principal } = page;
   const asWritten = $("principal");
   let sliders = [];
   let code = null;
@@ -514,7 +538,7 @@ function theCode() {
 // ---------------------------------------------------------------------------------------------------- is it PCA?
 
 function isItPca() {
-  const axes = numbers(page.pca.axes);
+  const { axes } = page.pca;
   const rank = $("rank");
 
   function draw() {
@@ -547,10 +571,9 @@ function isItPca() {
 // ---------------------------------------------------------------------------------------------------- between pictures
 
 function betweenPictures() {
-  const points = numbers(page.map.points);
-  const axes = numbers(page.map.axes);
+  const { points, axes } = page.map;
   const chart = $("chart-map");
-  const frame = page.frames.map;
+  const frame = frameOf("map");
   const [across, up] = [$("map-x"), $("map-y")];
   let target = null;
 
@@ -612,6 +635,64 @@ function betweenPictures() {
   followers.push(() => {
     paint($("walk-from"), yours.output);
     aim();
+  });
+}
+
+// ---------------------------------------------------------------------------------------------------- what the constraint does
+
+function denoising() {
+  const level = $("level");
+  let random = null;
+
+  function draw() {
+    const input = damaged(yours.x, page.corruption.name, Number(level.value), random);
+    const output = decode(encode(input));
+    paint($("clean"), yours.x);
+    paint($("damaged"), input);
+    paint($("denoised"), output);
+    $("damaged-error").textContent = `Level ${Number(level.value).toFixed(2)}, error ${short(error(yours.x, input))}`;
+    $("denoised-error").textContent = `Error ${short(error(yours.x, output))}`;
+    mark("levels", Number(level.value));
+  }
+
+  function drawAnew() {
+    random = yours.x.map(page.corruption.name === "gaussian" ? normal : Math.random);
+    draw();
+  }
+
+  level.addEventListener("input", draw);
+  $("damage").addEventListener("click", drawAnew);
+  followers.push(drawAnew);
+}
+
+function fewAtATime() {
+  const count = $("count");
+
+  function draw() {
+    const size = (i) => Math.abs(yours.code[i]);
+    const active = [...yours.code.keys()].filter(size).sort((a, b) => size(b) - size(a));
+    count.max = active.length;
+    const used = active.slice(0, Number(count.value));
+    const sum = (units) => decode(yours.code.map((value, i) => (units.includes(i) ? value : 0)));
+    const [before, after] = [sum(used.slice(0, -1)), sum(used)];
+    paint($("whole"), yours.x);
+    paint($("sum"), after);
+    paintSigned($("atom"), after.map((value, i) => value - before[i]));
+    $("atom-note").textContent = used.length ? `Number ${used.at(-1) + 1} of the code` : "None so far";
+    $("sum-note").textContent = `${used.length} of ${active.length} active numbers, error ${short(error(yours.x, after))}`;
+  }
+
+  count.addEventListener("input", draw);
+  followers.push(draw);
+}
+
+function fromThePrior() {
+  const canvas = document.createElement("canvas");
+  $("draw").addEventListener("click", () => {
+    for (const image of document.querySelectorAll("#prior img")) {
+      paint(canvas, decode(Float32Array.from(page.limits, normal)));
+      image.src = canvas.toDataURL();
+    }
   });
 }
 

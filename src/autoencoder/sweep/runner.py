@@ -21,7 +21,6 @@ from typing import IO, Any
 from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.record import content, git
-from autoencoder.record.verify import silence_journal
 
 POLL = 0.5  # seconds
 TRAINING = re.compile(r"Running stage 'train'|Test  Epoch: (\d+) mse [^,\n]+, validation mse (\S+)")
@@ -123,7 +122,7 @@ def _clone(job: Job, folder: Path) -> None:
     config.read_dict({"cache": {"dir": str(content.cache_folder())}})
     with (_project(folder) / ".dvc/config.local").open("w") as file:
         config.write(file)
-    silence_journal(_project(folder))
+    content.write(_project(folder) / paths.JOURNALS, b"")  # a file in the place of the folder: no journal, no follower
 
 
 def _project(folder: Path) -> Path:

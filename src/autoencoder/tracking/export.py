@@ -4,7 +4,6 @@ Exporting costs seconds of imports, so it runs in a process of its own, beside w
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from autoencoder.errors import UserError
+from autoencoder.tracking.journal import with_this_library
 
 PROGRAM = "model.pt2"
 ABOUT = "about.json"
@@ -26,17 +26,16 @@ def begun() -> Iterator[Callable[[], Path]]:
 
     The call raises UserError if the export failed. Leaving the context without the call ends the export.
     """
-    source = str(Path(__file__).parents[2])
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "autoencoder.tracking.export", folder]
-        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, errors="replace") as process:
+        with subprocess.Popen(command, env=with_this_library(), stderr=subprocess.PIPE) as process:
 
             def exported() -> Path:
                 _, errors = process.communicate()
                 if process.returncode:
-                    reason = errors.strip().splitlines()[-1:] or [f"exit status {process.returncode}"]
-                    raise UserError(f"the model could not be exported: {reason[0]}")
+                    lines = errors.decode(errors="replace").strip().splitlines()
+                    reason = lines[-1] if lines else f"exit status {process.returncode}"
+                    raise UserError(f"the model could not be exported: {reason}")
                 return Path(folder)
 
             try:

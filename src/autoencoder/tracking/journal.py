@@ -38,9 +38,9 @@ class Journal:
     def __init__(
         self, key: str, code: str, params: dict[str, Any], facts: dict[str, str], say: Callable[[str], None]
     ) -> None:
-        self.key, self.say = key, say
-        self.header = {"key": key, "code": code, "params": params, "facts": facts, "versions": lineage.versions()}
-        self.header["source"] = asdict(lineage.source())
+        self.say = say
+        self.header: dict[str, Any] = {"key": key, "code": code, "params": params, "facts": facts}
+        self.header |= {"versions": lineage.versions(), "source": asdict(lineage.source())}
         self.steps = self.epochs = 0
         self.file: IO[bytes] | None = None  # open while training runs: readers see by its lock that it does
         self.followed = self.failed = False
@@ -48,7 +48,7 @@ class Journal:
     def __enter__(self) -> "Journal":
         self.began = time.monotonic()
         began = now()
-        self.path = paths.JOURNALS / f"{began}-{self.key[:32]}.jsonl"
+        self.path = paths.JOURNALS / f"{began}-{self.header['key'][:32]}.jsonl"
         new = Path(f"{self.path}.new")
         try:
             paths.JOURNALS.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ class Journal:
         new = points(map(asdict, epochs[self.epochs :]), map(asdict, steps[self.steps :]), now())
         self.steps, self.epochs = len(steps), len(epochs)
         if new:
-            self._append({"points": [asdict(point) for point in new]})
+            self._append({"points": [point._asdict() for point in new]})
         if time.monotonic() - self.began > SECONDS:
             self._follow()
 
@@ -99,19 +99,14 @@ class Journal:
         if self.followed or self.failed:
             return
         self.followed = True
-        source = str(Path(__file__).parents[2])
+        files = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, f"{self.path}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        command = [sys.executable, "-m", "autoencoder.tracking.follower", str(self.path)]
         try:
-            os.posix_spawn(
-                sys.executable,
-                [sys.executable, "-m", "autoencoder.tracking.follower", str(self.path)],
-                os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [source, os.environ.get("PYTHONPATH")]))},
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_OPEN, 1, f"{self.path}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644),
-                    (os.POSIX_SPAWN_DUP2, 1, 2),
-                ],
-                setsid=True,
-            )
+            os.posix_spawn(sys.executable, command, with_this_library(), file_actions=files, setsid=True)
         except OSError as error:
             self._report(error)
 
@@ -123,6 +118,12 @@ class Journal:
 
     def _report(self, error: OSError) -> None:
         self.say(f"note: {error}; training goes on, and `track` reports it to MLflow when it is over")
+
+
+def with_this_library() -> dict[str, str]:
+    """The environment of a process that imports this very library, whatever is installed."""
+    given = filter(None, [os.environ.get("PYTHONPATH")])
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *given])}
 
 
 def left() -> list[Path]:

@@ -1,5 +1,6 @@
 """The record of a state → its run in MLflow. What the run holds already is left alone."""
 
+import getpass
 import hashlib
 import io
 import json
@@ -14,12 +15,11 @@ from PIL import Image
 
 from autoencoder import paths
 from autoencoder.errors import without_passwords
-from autoencoder.files import md5
+from autoencoder.files import md5, md5_of_bytes
 from autoencoder.record import lineage
-from autoencoder.record.lineage import Source
 from autoencoder.record.state import State
-from autoencoder.tracking import artifacts, journal, model, points, registry, runs, tags, view
-from autoencoder.tracking.client import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
+from autoencoder.tracking import contents, journal, model, registry, runs, tags, view
+from autoencoder.tracking.client import entities
 from autoencoder.tracking.store import Store
 
 SHOWN_AS = "reconstructions"  # the name of the picture in the image grid
@@ -45,21 +45,15 @@ PHRASES = {  # what the description says of each figure, where there is one
 
 @dataclass(frozen=True)
 class Tracked:
-    """A run, its page and that of all runs, the run in which the same code gave another model if any, and notes."""
+    """A run, the address of its page, and all that `track` prints of it."""
 
     run_id: str
     name: str
     link: str
-    comparison: str
-    differs_from: str | None
-    notes: tuple[str, ...] = ()
+    text: str
 
     def __str__(self) -> str:
-        warning = f"warning: another training of this state gave another model: run {self.differs_from}\n"
-        return (
-            f"{warning if self.differs_from else ''}MLflow run {self.name!r} holds this state: {self.link}\n"
-            f"All runs, the best first: {self.comparison}" + "".join(f"\nnote: {note}" for note in self.notes)
-        )
+        return self.text
 
 
 def mirror(store: Store, state: State, exported: Callable[[], Path]) -> Tracked:
@@ -70,12 +64,14 @@ def mirror(store: Store, state: State, exported: Callable[[], Path]) -> Tracked:
         run = runs.revived(store, found) if found else _begin_run(store, state, source)
         run_id = run.info.run_id
         lacking = missing(store, run, state)
-        _log_dataset(store, run_id, state, lacking["data"])
-        _log_params_and_tags(store, run_id, lacking)
-        points.log(store, run_id, lacking["curves"])
+        if lacking["data"]:
+            _log_dataset(store, run_id, state)
+        store.client.log_batch(run_id, params=[entities.Param(*item) for item in lacking["params"].items()])
+        runs.set_tags(store, run_id, lacking["tags"])
+        contents.log_points(store, run_id, lacking["curves"])
         if state.code_as_recorded and (lacking["code"] or str(paths.LOCK) in lacking["files"]):  # other code may draw
             runs.log_lineage(store, run_id, source)
-        _log_files(store, run, lacking["files"])
+        contents.log_files(store, run_id, lacking["files"])
         if lacking["model"]:
             model.log_model(store, run_id, exported())
         _log_figures(store, run_id, state, lacking["figures"])
@@ -83,12 +79,14 @@ def mirror(store: Store, state: State, exported: Callable[[], Path]) -> Tracked:
         with store.lock("registry"):
             registry.register(store, run_id, state)
         _mark_as_current(store, run_id)
-        if lacking["end"]:
-            _finish(store, run_id)
+        if lacking["end"]:  # the results are there, whatever a journal recorded of the training
+            runs.forget_error(store, run_id)
+            ended = run.info.end_time or run.info.start_time  # how long training took is not in the record
+            store.client.set_terminated(run_id, "FINISHED", ended)
         return tracked(store, run_id, state)
 
 
-def _begin_run(store: Store, state: State, source: Source) -> Run:
+def _begin_run(store: Store, state: State, source: lineage.Source) -> runs.Run:
     """A new run of `state`; it and the runs in which the same code gave another model warn of each other."""
     others = runs.of_state(store, state.key, state.params)
     new = runs.begin(store, state.key, state.params, source)
@@ -97,64 +95,72 @@ def _begin_run(store: Store, state: State, source: Source) -> Run:
 
 
 def which(store: Store, state: State) -> tuple[Tracked | None, list[str]]:
-    """The run of `state`, if there is one, and what it lacks."""
+    """The run of `state`, if there is one, and the kinds of what it lacks."""
     with store.errors():
-        if run := find(store, state):
-            return tracked(store, run.info.run_id, state), [
-                name for name, lacking in missing(store, run, state).items() if lacking
-            ]
-        return None, []
+        if not (run := find(store, state)):
+            return None, []
+        lacking = missing(store, run, state)
+        return tracked(store, run.info.run_id, state), [kind for kind in lacking if lacking[kind]]
 
 
-def find(store: Store, state: State) -> Run | None:
+def find(store: Store, state: State) -> runs.Run | None:
     """The run of `state`: the one with its model, else one whose model is not known yet and whose curves fit."""
     there = runs.of_state(store, state.key, state.params, state.model_md5)
     if run := runs.with_model(there, state.model_md5):
         return run
     unfinished = runs.without_model(there)
-    return unfinished if unfinished and not points.contradicts(store, unfinished, state.curves) else None
+    return unfinished if unfinished and not contents.contradicts(store, unfinished, state.curves) else None
 
 
 def tracked(store: Store, run_id: str, state: State) -> Tracked:
     """What `track` prints of the run of `state`."""
     run = store.client.get_run(run_id)
     ui = without_passwords(store.uri) if store.uri.startswith("http") else "http://127.0.0.1:5000"
-    experiment = run.info.experiment_id
+    name, experiment = str(run.info.run_name), run.info.experiment_id
     link = f"{ui}/#/experiments/{experiment}/runs/{run_id}"
-    differs = run.data.tags.get(tags.DIFFERS)
-    curves = points.added(store, run, state.curves)
-    added = [f"{name} has values that somebody added; MLflow cannot remove them" for name in curves]
-    notes = (*added, *registry.moved_by_hand(store, state))
-    return Tracked(run_id, str(run.info.run_name), link, view.link(ui, experiment), differs, notes)
+    lines = [f"MLflow run {name!r} holds this state: {link}", f"All runs, the best first: {view.link(ui, experiment)}"]
+    if other := run.data.tags.get(tags.DIFFERS):
+        lines.insert(0, f"warning: another training of this state gave another model: run {other}")
+    curves = contents.added(store, run, state.curves)
+    lines += [f"note: {curve} has values that somebody added; MLflow cannot remove them" for curve in curves]
+    lines += [f"note: {note}" for note in registry.moved_by_hand(store, state)]
+    return Tracked(run_id, name, link, "\n".join(lines))
 
 
-def missing(store: Store, run: Run, state: State) -> dict[str, dict[Any, Any]]:
-    """What `run` lacks of `state`, by kind and name."""
-    wanted = {tags.MODEL_MD5: state.model_md5, tags.MODEL_SHA256: state.model_sha256, tags.CODE: state.code}
-    wanted |= {tags.NOTE: description(state), tags.IMAGES: "True"}
-    wanted |= {name: str(value) for name, value in state.knobs.items()}
-    if run.data.tags.get(tags.CODE, state.code) != state.code and tags.MODEL_MD5 in run.data.tags:
-        wanted[tags.REPRODUCED] = "bit for bit, by other code"
-    there = artifacts.hashes(store, str(run.info.artifact_uri))
+def missing(store: Store, run: runs.Run, state: State) -> dict[str, Any]:
+    """What `run` lacks of `state`, by kind; nothing of a kind is an empty list or dict."""
+    there = contents.hashes(store, str(run.info.artifact_uri))
+    files = _files(run, state)
     logged = store.model(run.info.run_id)
     measured = {(metric.key, metric.value) for metric in logged.metrics or []} if logged else set()
     return {
-        "its place": {} if runs.active(run) else {"deleted": "restore"},
-        "data": {} if run.inputs and run.inputs.dataset_inputs else {"data": state.data_md5},
+        "its place": [] if runs.active(run) else ["deleted"],
+        "data": [] if run.inputs and run.inputs.dataset_inputs else [state.data_md5],
         "params": {name: value for name, value in state.params.items() if name not in run.data.params},
-        "tags": {name: value for name, value in wanted.items() if run.data.tags.get(name) != value},
-        "curves": points.missing(store, run, state.curves),
+        "tags": {name: value for name, value in _tags(run, state).items() if run.data.tags.get(name) != value},
+        "curves": contents.missing(store, run, state.curves),
         "code": _missing_lineage(run, state, there),
-        "files": _missing_files(run, state, there),
+        "files": {name: content for name, content in files.items() if there.get(name) != md5_of_bytes(content)}
+        | {name: None for name in there if name.startswith(DRAWN) and name not in files},  # an earlier drawing left it
         "figures": {
             name: value
             for name, value in state.figures.items()
             if run.data.metrics.get(name) != value or (name, value) not in measured
         },
-        "model": {} if model.whole(store, logged) else {"model": state.model_md5},
+        "model": [] if model.whole(store, logged) else [state.model_md5],
         "registration": registry.missing(store, run.info.run_id, state),
-        "end": {} if run.info.status == "FINISHED" and tags.ERROR not in run.data.tags else {"end": "FINISHED"},
+        "end": [] if run.info.status == "FINISHED" and tags.ERROR not in run.data.tags else ["FINISHED"],
     }
+
+
+def _tags(run: runs.Run, state: State) -> dict[str, str]:
+    """The tags that `run` should have of `state`."""
+    wanted = {tags.MODEL_MD5: state.model_md5, tags.MODEL_SHA256: state.model_sha256, tags.CODE: state.code}
+    wanted |= {tags.NOTE: description(state), tags.IMAGES: "True"}
+    wanted |= {name: str(value) for name, value in state.knobs.items()}
+    if run.data.tags.get(tags.CODE, state.code) != state.code and tags.MODEL_MD5 in run.data.tags:
+        wanted[tags.REPRODUCED] = "bit for bit, by other code"
+    return wanted
 
 
 def description(state: State) -> str:
@@ -168,68 +174,24 @@ def description(state: State) -> str:
     return ", ".join(lines) + f". Data: {state.params['data.name']}."
 
 
-def _missing_lineage(run: Run, state: State, there: dict[str, str]) -> dict[str, str]:
+def _missing_lineage(run: runs.Run, state: State, there: dict[str, str]) -> list[str]:
     """The names under which `run` should have, and does not have, from which code its results come."""
     found = run.data.tags
     if tags.COMMIT not in found or tags.DIRTY not in found:
-        return {tags.COMMIT: "commit"} if state.code_as_recorded and lineage.commit() else {}
-    wanted = found.get(tags.DIFF) or there.get(runs.CHANGES) if found[tags.DIRTY] == "true" else None
-    changed = there.get(runs.CHANGES) != wanted or (found[tags.DIRTY] == "true" and not wanted)
-    return {runs.CHANGES: "patch"} if changed else {}
+        return [tags.COMMIT] if state.code_as_recorded and lineage.commit() else []
+    if found[tags.DIRTY] != "true":
+        return [runs.CHANGES] if runs.CHANGES in there else []
+    logged = there.get(runs.CHANGES)
+    return [] if logged and logged == found.get(tags.DIFF, logged) else [runs.CHANGES]
 
 
-def _missing_files(run: Run, state: State, there: dict[str, str]) -> dict[str, bytes | None]:
-    """The content of every file that `run` lacks, by name; None for one that an earlier drawing has left in it."""
-    wanted = _contents(run, state)
-    lacking = {name: text for name, text in wanted.items() if there.get(name) != artifacts.md5_of(text)}
-    left = [name for name in there if name.startswith(DRAWN) and name not in wanted]
-    return lacking | dict.fromkeys(left)
-
-
-def _contents(run: Run, state: State) -> artifacts.Contents:
-    """Every file of the run of `state`, by name."""
+def _files(run: runs.Run, state: State) -> dict[str, bytes]:
+    """The content of every file of the run of `state`, by name."""
     pictures = {str(path): path.read_bytes() for path in state.files}
     return pictures | _grid(run) | {name: text.encode() for name, text in state.documents.items()}
 
 
-def _log_dataset(store: Store, run_id: str, state: State, lacking: dict[Any, Any]) -> None:
-    if lacking:
-        source = json.dumps({"uri": str(paths.IMAGES), "md5": state.data_md5})
-        dataset = Dataset(state.params["data.name"], state.data_md5, "dvc", source)
-        context = [InputTag("mlflow.data.context", "training")]
-        with store.lock("datasets"):  # two first runs on the same data would both make MLflow's entry for it
-            store.client.log_inputs(run_id, [DatasetInput(dataset, context)])
-
-
-def _log_params_and_tags(store: Store, run_id: str, lacking: dict[str, dict[Any, Any]]) -> None:
-    params = [Param(*item) for item in lacking["params"].items()]
-    store.client.log_batch(run_id, params=params, tags=[RunTag(*item) for item in lacking["tags"].items()])
-
-
-def _log_figures(store: Store, run_id: str, state: State, figures: dict[str, float]) -> None:
-    """The final numbers, linked to the model and the data they are about."""
-    logged = store.model(run_id)
-    about = (logged.model_id if logged else None, state.params["data.name"], state.data_md5, run_id)
-    metrics = [Metric(name, value, *_latest(store, run_id, name), *about) for name, value in figures.items()]
-    store.client.log_batch(run_id, metrics=metrics)
-
-
-def _latest(store: Store, run_id: str, name: str) -> tuple[int, int]:
-    """The time and step at which a value counts as the latest one of the metric."""
-    there = [(metric.step, metric.timestamp) for metric in store.client.get_metric_history(run_id, name)]
-    step, moment = max(there, default=(0, 0))
-    return max(journal.now(), moment + 1), step
-
-
-def _log_files(store: Store, run: Run, lacking: dict[str, bytes | None]) -> None:
-    run_id = run.info.run_id
-    artifacts.write(store, run_id, {name: content for name, content in lacking.items() if content is not None})
-    for name, content in lacking.items():
-        if content is None:
-            artifacts.remove(store, str(run.info.artifact_uri), name)
-
-
-def _grid(run: Run) -> artifacts.Contents:
+def _grid(run: runs.Run) -> dict[str, bytes]:
     """The reconstructions for MLflow's image grid, which lays the runs side by side: the picture and a small copy.
 
     The grid reads name, step, time and an identifier from the file's name, as `MlflowClient.log_image` writes it. Here
@@ -247,32 +209,48 @@ def _grid(run: Run) -> artifacts.Contents:
     return {f"{name}.png": large.getvalue(), f"{name}+compressed.webp": small.getvalue()}
 
 
-def _delete_twins(store: Store, run: Run, state: State) -> None:
-    """Delete the other runs of this model, with what is registered of them: locks are per repository."""
-    there = runs.of_state(store, state.key, state.params)
-    for twin in runs.twins(there, run, state.model_md5):
-        registry.forget(store, twin.info.run_id)
-        model.discard(store, twin)
-        store.client.delete_run(twin.info.run_id)
+def _log_dataset(store: Store, run_id: str, state: State) -> None:
+    source = json.dumps({"uri": str(paths.IMAGES), "md5": state.data_md5})
+    dataset = entities.Dataset(state.params["data.name"], state.data_md5, "dvc", source)
+    context = [entities.InputTag("mlflow.data.context", "training")]
+    with store.lock("datasets"):  # two first runs on the same data would both make MLflow's entry for it
+        store.client.log_inputs(run_id, [entities.DatasetInput(dataset, context)])
+
+
+def _log_figures(store: Store, run_id: str, state: State, figures: dict[str, float]) -> None:
+    """Log the final numbers as the latest values, linked to the model and the data they are about."""
+    logged = store.model(run_id)
+    about = (logged.model_id if logged else None, state.params["data.name"], state.data_md5, run_id)
+    metrics = []
+    for name, value in figures.items():
+        there = [(metric.step, metric.timestamp) for metric in store.client.get_metric_history(run_id, name)]
+        step, moment = max(there, default=(0, 0))
+        metrics.append(entities.Metric(name, value, max(journal.now(), moment + 1), step, *about))
+    store.client.log_batch(run_id, metrics=metrics)
+
+
+def _delete_twins(store: Store, run: runs.Run, state: State) -> None:
+    """Delete the other runs of this model, with what is registered of them: locks are per repository.
+
+    Version 1 made some by intent.
+    """
+    for twin in runs.of_state(store, state.key, state.params):
+        known, run_id = twin.data.tags, twin.info.run_id
+        same = known.get(tags.MODEL_MD5) == state.model_md5 and run_id != run.info.run_id
+        if same and runs.active(twin) and tags.TRAINING_KEY not in known:
+            registry.forget(store, run_id)
+            model.discard(store, twin)
+            store.client.delete_run(run_id)
 
 
 def _mark_as_current(store: Store, run_id: str) -> None:
     """Let this run alone carry the tag of this workspace's current state. A DVC experiment's copy is no workspace."""
     if Path.cwd() != store.root:
         return
-    workspace = f"{lineage.user()}@{socket.gethostname()}:{store.root}"
+    workspace = f"{getpass.getuser()}@{socket.gethostname()}:{store.root}"
     tag = f"{tags.WORKSPACE}.{hashlib.sha256(workspace.encode()).hexdigest()[:8]}"  # others may be in the same state
-    carrying = [run.info.run_id for run in store.search(f"tags.`{tag}` LIKE '%'")]
-    for other in set(carrying) - {run_id}:
+    carrying = {run.info.run_id for run in store.search(f"tags.`{tag}` LIKE '%'")}
+    for other in carrying - {run_id}:
         store.client.delete_tag(other, tag)
     if run_id not in carrying:
         store.client.set_tag(run_id, tag, workspace)
-
-
-def _finish(store: Store, run_id: str) -> None:
-    """Record that the training has ended well: its results are there, whatever its journal recorded."""
-    run = store.client.get_run(run_id)
-    if tags.ERROR in run.data.tags:
-        store.client.delete_tag(run_id, tags.ERROR)
-    ended = run.info.end_time or run.info.start_time  # how long training took is not in the record
-    store.client.set_terminated(run_id, "FINISHED", ended)

@@ -1,8 +1,7 @@
 """Gives the store what the workspace's record, journals that were left, and git and DVC hold."""
 
-import os
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, suppress
 from pathlib import Path
 
 from autoencoder.errors import UserError
@@ -12,12 +11,12 @@ from autoencoder.tracking.mirror import Tracked, mirror
 from autoencoder.tracking.store import Store
 
 
-def reconcile() -> Tracked:
+def reconcile(store: Store | None = None) -> Tracked:
     """Give the store all that the workspace's record holds, and the journals that no follower carried to it.
 
     Raises UserError if params.yaml is wrong, something of the record is missing, or the store cannot be reached.
     """
-    store = Store()
+    store = store or Store()
     with export.begun() as exported:
         recorded = state.read()
         carry_left(store)
@@ -29,21 +28,20 @@ def reconcile_all() -> Iterator[tuple[str, UserError | None]]:
 
     Of several commits with one state the newest counts. The reason is a `history.GoneError` if the outputs are nowhere.
     """
-    commits = history.states()
+    store, commits = Store(), history.states()
     history.fetch(commits)
     searches = history.searches(commits)
     for commit in commits:
         try:
-            with history.checked_out(commit) as folder, _as_workspace(folder):
-                _label(reconcile(), searches.get(commit, []))
+            with history.checked_out(commit) as folder, chdir(folder):
+                _label(store, reconcile(store), searches.get(commit, []))
             yield commit, None
         except UserError as error:
             yield commit, error
 
 
-def _label(tracked: Tracked, searched: list[str]) -> None:
+def _label(store: Store, tracked: Tracked, searched: list[str]) -> None:
     """Tag the run of a state with each sweep that it belongs to, and its name there."""
-    store = Store()
     with store.errors():
         for name in searched:
             store.client.set_tag(tracked.run_id, f"{tags.SWEEP}{name.rpartition('-')[0]}", name)
@@ -63,23 +61,8 @@ def carry(store: Store, path: Path) -> None:
 def carry_left(store: Store) -> None:
     """Carry the journals of trainings that are over, and that no follower has carried to the store."""
     for path in journal.left():
-        try:
+        with suppress(FileNotFoundError):  # a follower has just carried it
             with path.open("rb") as file:
                 over = not journal.alive(file)
             if over:
                 carry(store, path)
-        except FileNotFoundError:
-            continue  # a follower has just carried it
-
-
-@contextmanager
-def _as_workspace(folder: Path) -> Iterator[None]:
-    """Work in `folder`, with the store of the present repository."""
-    root = os.environ.get("DVC_ROOT")
-    os.environ["DVC_ROOT"] = root or str(Path.cwd())
-    try:
-        with chdir(folder):
-            yield
-    finally:
-        if root is None:
-            del os.environ["DVC_ROOT"]

@@ -7,8 +7,8 @@ tracked. `champion` is that of the set that was tracked last.
 import re
 
 from autoencoder.record.state import State
-from autoencoder.tracking.client import ModelVersion
-from autoencoder.tracking.store import Store, absent_is_none, made_meanwhile
+from autoencoder.tracking.client import entities
+from autoencoder.tracking.store import ABSENT, EXISTS, Store, accepting
 
 REGISTERED = "autoencoder"
 CHAMPION = "champion"
@@ -21,7 +21,7 @@ def register(store: Store, run_id: str, state: State) -> None:
     """
     client = store.client
     if not client.search_registered_models(f"name = '{REGISTERED}'"):
-        with made_meanwhile():
+        with accepting(EXISTS):
             client.create_registered_model(REGISTERED)
     if not registered_version(store, run_id) and (model := store.model(run_id)):
         aliases = forget(store, run_id)
@@ -32,11 +32,12 @@ def register(store: Store, run_id: str, state: State) -> None:
         _give(store, alias, version)
 
 
-def registered_version(store: Store, run_id: str) -> ModelVersion | None:
-    """The registered version of the run's model."""
-    model = store.model(run_id)
-    location = model.artifact_location if model else None
-    return next((version for version in _versions(store, run_id) if version.source == location), None)
+def registered_version(store: Store, run_id: str) -> str | None:
+    """The number of the registered version of the run's model."""
+    if not (model := store.model(run_id)):
+        return None
+    there = (str(v.version) for v in _versions(store, run_id) if v.source == model.artifact_location)
+    return next(there, None)
 
 
 def forget(store: Store, run_id: str) -> list[str]:
@@ -50,9 +51,7 @@ def forget(store: Store, run_id: str) -> list[str]:
 
 def missing(store: Store, run_id: str, state: State) -> dict[str, str]:
     """What `register` would do for the run."""
-    if not registered_version(store, run_id):
-        return {REGISTERED: "no version"}
-    return _due(store, state)
+    return _due(store, state) if registered_version(store, run_id) else {REGISTERED: "no version"}
 
 
 def moved_by_hand(store: Store, state: State) -> list[str]:
@@ -87,8 +86,7 @@ def _best(store: Store, state: State, present: str | None) -> str | None:
         if there and registered_version(store, run_id):
             bound = min(bound, there.data.metrics.get(state.champion, bound))
     ranked = store.search(f"{data} AND {figure} <= {bound!r}", f"{figure} ASC")
-    versions = (registered_version(store, run.info.run_id) for run in ranked)
-    return next((str(version.version) for version in versions if version), None)
+    return next(filter(None, (registered_version(store, run.info.run_id) for run in ranked)), None)
 
 
 def _names(state: State) -> tuple[str, str]:
@@ -109,12 +107,12 @@ def _is_by_hand(alias: str, there: dict[str, str], given: dict[str, str]) -> boo
 
 def _aliases(store: Store) -> tuple[dict[str, str], dict[str, str]]:
     """The version of every alias, and that to which this project moved it last."""
-    with absent_is_none():
+    with accepting(*ABSENT):
         model = store.client.get_registered_model(REGISTERED)
         given = {name.removeprefix("autoencoder."): text for name, text in model.tags.items()}
         return {alias: str(version) for alias, version in model.aliases.items()}, given
     return {}, {}
 
 
-def _versions(store: Store, run_id: str) -> list[ModelVersion]:
+def _versions(store: Store, run_id: str) -> list[entities.model_registry.ModelVersion]:
     return list(store.client.search_model_versions(f"name = '{REGISTERED}' AND run_id = '{run_id}'"))

@@ -1,19 +1,25 @@
 """The runs of a trained state: how they are found again, begun, and asked where their results come from."""
 
+import getpass
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from autoencoder import paths
 from autoencoder.errors import UserError
-from autoencoder.record import identity, lineage
+from autoencoder.files import md5_of_bytes
+from autoencoder.record import identity
 from autoencoder.record.lineage import Origin, Source
-from autoencoder.tracking import artifacts, tags
-from autoencoder.tracking.client import Run, RunTag
+from autoencoder.tracking import contents, tags
+from autoencoder.tracking.client import entities
 from autoencoder.tracking.store import Store
 
 CHANGES = "uncommitted.diff"  # an artifact: the patch on top of the commit
+Run = entities.Run
 
 
 def of_state(store: Store, key: str, params: dict[str, Any], model_md5: str | None = None) -> list[Run]:
@@ -22,21 +28,27 @@ def of_state(store: Store, key: str, params: dict[str, Any], model_md5: str | No
     Runs that were deleted in MLflow are among them if they have a model. A run with the model `model_md5` is found even
     if it has lost its key.
     """
-    found = [*store.search(f"tags.`{tags.STATE}` = '{key}'", deleted=True), *_without_key(store, key, params)]
+    version_1 = f"tags.`{tags.TRAINING_KEY}` LIKE '%' AND params.seed = '{params.get('seed')}'"
+    without_key = [run for run in store.search(version_1) if tags.STATE not in run.data.tags]
+    found = list(store.search(f"tags.`{tags.STATE}` = '{key}'", deleted=True))
+    found += _given_key(store, key, params, without_key)
     if model_md5 and not with_model(found, model_md5):
-        found += _without_key(store, key, params, f"tags.`{tags.MODEL_MD5}` = '{model_md5}'")
+        found += _given_key(store, key, params, [*store.search(f"tags.`{tags.MODEL_MD5}` = '{model_md5}'")])
     known = [run for run in found if active(run) or tags.MODEL_MD5 in run.data.tags]
     return sorted(known, key=lambda run: (int(run.info.start_time), run.info.run_id))
 
 
-def _without_key(store: Store, key: str, params: dict[str, Any], condition: str | None = None) -> list[Run]:
-    """Give the runs of the state that lack the tag by which they are found, such as those of version 1, that tag."""
+def _given_key(store: Store, key: str, params: dict[str, Any], runs: list[Run]) -> list[Run]:
+    """Those of `runs` that have the `params`, with the tag by which they are found."""
+    read = YAML(typ="safe").load  # MLflow keeps the values of params.yaml as Python's texts
     wanted = identity.differences(params)
-    version_1 = f"tags.`{tags.TRAINING_KEY}` LIKE '%' AND params.seed = '{params.get('seed')}'"
     found = [
         run
-        for run in store.search(condition or version_1)
-        if (condition or tags.STATE not in run.data.tags) and identity.differences(_typed(run.data.params)) == wanted
+        for run in runs
+        if identity.differences(
+            {name: None if text == "None" else read(text) for name, text in run.data.params.items()}
+        )
+        == wanted
     ]
     for run in found:
         store.client.set_tag(run.info.run_id, tags.STATE, key)
@@ -56,26 +68,6 @@ def revived(store: Store, run: Run) -> Run:
     return store.client.get_run(run.info.run_id)
 
 
-def twins(runs: list[Run], kept: Run, model_md5: str) -> list[Run]:
-    """The other runs with the model, which two workspaces made at once on a server. Version 1 made some by intent."""
-    return [
-        run
-        for run in runs
-        if run.data.tags.get(tags.MODEL_MD5) == model_md5
-        and run.info.run_id != kept.info.run_id
-        and active(run)
-        and tags.TRAINING_KEY not in run.data.tags
-    ]
-
-
-def _typed(params: dict[str, str]) -> dict[str, Any]:
-    """The values of params.yaml behind the texts that MLflow keeps."""
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="safe")
-    return {name: yaml.load(text) for name, text in params.items()}
-
-
 def with_model(runs: list[Run], model_md5: str) -> Run | None:
     """The oldest of `runs` that has the model with this MD5; one that was deleted only if there is no other."""
     found = [run for run in runs if run.data.tags.get(tags.MODEL_MD5) == model_md5]
@@ -92,18 +84,29 @@ def begin(store: Store, key: str, params: dict[str, Any], source: Source, began:
 
     Where `mlflow run` began a run that holds no results yet, it is this one.
     """
-    described = {tags.STATE: key, tags.USER: lineage.user(), tags.STARTED_BY: source.started_by}
+    described = {tags.STATE: key, tags.USER: getpass.getuser(), tags.STARTED_BY: source.started_by}
     described |= {f"{tags.VERSION}{name}": value for name, value in source.packages.items()}
     experiment, name = store.experiment(), identity.run_name(params)
     empty = store.run(source.mlflow_run) if source.mlflow_run else None
     if not empty or not active(empty) or tags.STATE in empty.data.tags:
         return store.client.create_run(experiment, began, tags.SOURCE | described, name)
-    store.client.log_batch(empty.info.run_id, tags=[RunTag(*tag) for tag in described.items()])
+    set_tags(store, empty.info.run_id, described)
     store.client.update_run(empty.info.run_id, name=name)
     return store.client.get_run(empty.info.run_id)
 
 
-def warn(store: Store, new: Run, trained: list[Run], code: str) -> None:
+def set_tags(store: Store, run_id: str, values: dict[str, str]) -> None:
+    """Give the run all tags of `values` at once."""
+    store.client.log_batch(run_id, tags=[entities.RunTag(*item) for item in values.items()])
+
+
+def forget_error(store: Store, run_id: str) -> None:
+    """Remove what an earlier training of the run ended with."""
+    if tags.ERROR in store.client.get_run(run_id).data.tags:
+        store.client.delete_tag(run_id, tags.ERROR)
+
+
+def warn(store: Store, new: Run, trained: Iterable[Run], code: str) -> None:
     """Let the run `new` and those of `trained` warn of each other in which the same `code` gave another model."""
     for other in trained:
         if other.data.tags.get(tags.CODE) == code and active(other):
@@ -116,12 +119,10 @@ def log_lineage(store: Store, run_id: str, source: Source) -> None:
     if not source.commit:
         return
     diff = source.diff.encode("latin-1", "replace")  # a "…" stands for a password
-    if diff:
-        artifacts.write(store, run_id, {CHANGES: diff})
-    known = {tags.COMMIT: source.commit, tags.DIRTY: str(bool(diff)).lower(), tags.DIFF: artifacts.md5_of(diff)}
-    store.client.log_batch(run_id, tags=[RunTag(*tag) for tag in known.items()])
-    if not diff and any(file.path == CHANGES for file in store.client.list_artifacts(run_id)):
-        artifacts.remove(store, str(store.client.get_run(run_id).info.artifact_uri), CHANGES)
+    if diff or any(file.path == CHANGES for file in store.client.list_artifacts(run_id)):
+        contents.log_files(store, run_id, {CHANGES: diff or None})
+    known = {tags.COMMIT: source.commit, tags.DIRTY: str(bool(diff)).lower(), tags.DIFF: md5_of_bytes(diff)}
+    set_tags(store, run_id, known)
 
 
 def facts(run: Run) -> dict[str, str]:

@@ -1,8 +1,6 @@
 """How MLflow runs the exported program. A copy goes into every logged model: it imports nothing of this project."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +25,11 @@ class Autoencoder:
 
 
 def _load_pyfunc(path: str) -> Autoencoder:
-    with _no_pickle():
-        return Autoencoder(mlflow.pytorch.load_model(str(Path(path).parents[1])))
-
-
-@contextmanager
-def _no_pickle() -> Iterator[None]:
-    """Have MLflow refuse an archive with a pickle in it, which torch would load: for this model alone."""
+    """Load the program; MLflow refuses an archive with a pickle in it, which torch would load, for this model alone."""
     before = os.environ.get(PICKLE)
     os.environ[PICKLE] = "false"
     try:
-        yield
+        return Autoencoder(mlflow.pytorch.load_model(str(Path(path).parents[1])))
     finally:
         if before is None:
             del os.environ[PICKLE]

@@ -1,9 +1,12 @@
-"""Where the MLflow store is, and MLflow's own server on it, for a browser. Knows no mlflow: the server is a process."""
+"""Where the MLflow store is, its SQLite database as a file, and MLflow's own server on it. Knows no mlflow."""
 
 import os
 import socket
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from autoencoder.errors import UserError
 
@@ -13,6 +16,16 @@ AUTHENTICATION = ("MLFLOW_AUTH_ADMIN_PASSWORD", "MLFLOW_FLASK_SERVER_SECRET_KEY"
 # By default MLflow starts four servers and eight processes for jobs of language models, and each of them imports all of
 # MLflow. Without the jobs the page is there sooner. The caller's values win.
 ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+SQLITE = "sqlite:///"
+ARTIFACTS = "mlruns"  # the folder of artifacts, beside the database
+LOCATIONS = (  # the columns in which MLflow keeps the absolute place of artifacts
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 
 
 def root() -> Path:
@@ -32,7 +45,46 @@ def uri() -> str:
             f"{str(root())!r}: expected a path without ?, %, line ends and both kinds of quotes, where MLflow can keep "
             "its database; rename the folder, or set MLFLOW_TRACKING_URI"
         )
-    return f"sqlite:///{root() / 'mlflow.db'}"
+    return f"{SQLITE}{root() / 'mlflow.db'}"
+
+
+def database() -> Path | None:
+    """The file of the store, if the store is an SQLite database."""
+    return Path(uri().removeprefix(SQLITE)).absolute() if uri().startswith(SQLITE) else None
+
+
+def check_database() -> None:
+    """Let the repository's own database name the folder that it is in, wherever the repository was before.
+
+    Raises UserError if the store is a file that is no whole database.
+    """
+    path = database()
+    if not path or not path.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=60)) as connection, connection:
+            _follow(connection, path.parent)
+    except sqlite3.Error as error:
+        if error.sqlite_errorname.startswith("SQLITE_READONLY"):
+            return
+        raise UserError(
+            f"{path}: expected MLflow's database, found {error}; move it away, and `autoencoder track --all` makes a "
+            "new one of what git and DVC hold"
+        ) from None
+
+
+def _follow(connection: sqlite3.Connection, folder: Path) -> None:
+    """Replace the folder in which the database was made by `folder`, wherever the database names it."""
+    (first,) = connection.execute("SELECT artifact_location FROM experiments ORDER BY experiment_id LIMIT 1").fetchone()
+    before, found, _ = unquote(urlsplit(first).path).rpartition(f"/{ARTIFACTS}")
+    if not found or Path(before) == folder or "MLFLOW_TRACKING_URI" in os.environ:
+        return
+    for table, column in LOCATIONS:
+        for old, new in ((before, str(folder)), (Path(before).as_uri(), folder.as_uri())):
+            connection.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",  # noqa: S608 (names of this file)
+                (new, len(old) + 1, len(old) + 1, f"{old}/"),
+            )
 
 
 def check_free(host: str, port: int) -> None:
