@@ -42,7 +42,14 @@ def test_all_commands_of_the_page_for_teams_work(own_clone: Path, service: str, 
     bob.mkdir()
     printed = {"alice": "", "bob": ""}
     with postgresql() as database:
-        names = {"HUB": str(hub), "BUCKET": "s3://team", "S3": service, "HOST": "127.0.0.1", "PORT": str(port)}
+        names = {
+            "HUB": str(hub),
+            "BUCKET": "s3://team",
+            "S3": service,
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            "BEST": "code_and_rate-4",
+        }
         environment = os.environ | names | {"DATABASE": database}
         (server,) = [block for who, block in commands("team.md") if who == "server"]
         assert "--artifacts-destination $BUCKET/mlflow" in server
