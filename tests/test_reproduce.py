@@ -212,6 +212,6 @@ def test_a_training_of_an_edited_tree_is_reproduced_after_the_edit_is_gone(clone
     run("git", "checkout", "-q", "--force", ".", cwd=folder)
     before = snapshot(folder)
     done = run("autoencoder", "reproduce", run_id, cwd=folder, timeout=600)
-    assert "8 of 8 outputs are the same bytes as recorded" in done.stdout
+    assert "9 of 9 outputs are the same bytes as recorded" in done.stdout
     assert snapshot(folder) == before
     assert run("git", "worktree", "list", cwd=folder).stdout.count("\n") == 1
