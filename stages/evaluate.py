@@ -11,7 +11,7 @@ def evaluate() -> None:
     settings = params.load()
     numerics.configure(settings.runtime)
 
-    from autoencoder.analysis.evaluation import class_errors, compare_subspaces, errors, quantiles
+    from autoencoder.analysis.evaluation import class_errors, compare_subspaces, errors, errors_by_image, quantiles
     from autoencoder.analysis.family import judged
     from autoencoder.analysis.results import load_results
     from autoencoder.entry import bar
@@ -21,8 +21,9 @@ def evaluate() -> None:
     results = load_results()
     device = numerics.device(settings.runtime)
     results.model.to(device)
-    figures = errors(results, settings.evaluate.batch_size)
-    write_csv(paths.TEST_ERRORS, quantiles(results, settings.evaluate.batch_size))
+    by_image = errors_by_image(results, settings.evaluate.batch_size)
+    figures = errors(results, by_image)
+    write_csv(paths.TEST_ERRORS, quantiles(by_image["test"], results.description.input_dimensions))
     test = figures["test"]
     test |= class_errors(results, settings.evaluate.neighbours, bar("neighbours of codes"))
     test |= read_json(paths.PIXELS)

@@ -2,7 +2,7 @@
 
 import click
 
-OF_PICTURES = {"image_size": None, "channels": None, "test_fraction": 0.15}  # printed only if changed
+OF_PICTURES = ("image_size", "channels", "test_fraction")  # printed only if changed
 
 
 @click.command()
@@ -14,12 +14,13 @@ def report() -> None:
     numerics.pin(settings.runtime)  # the page needs numpy, and no torch
 
     from autoencoder import files
+    from autoencoder.article import PARAMS
     from autoencoder.report import page, run
 
     data = settings.data.model_dump()
     recipe = {
         "seed": settings.seed,
-        "data": {key: value for key, value in data.items() if value != OF_PICTURES.get(key, ...)},
+        "data": {key: value for key, value in data.items() if key not in OF_PICTURES or value != PARAMS[f"data.{key}"]},
         "model": settings.model.model_dump(),
         "corruption": settings.corruption.model_dump(),
         "constraint": settings.constraint.model_dump(),

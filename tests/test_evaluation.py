@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from autoencoder.analysis.evaluation import Angle, compare_subspaces, errors
+from autoencoder.analysis.evaluation import Angle, compare_subspaces, errors, errors_by_image
 from autoencoder.analysis.optimum import Optimum, fit
 from autoencoder.analysis.results import Results
 from autoencoder.data.images import Images, scale
@@ -36,7 +36,8 @@ def evaluate(
     model: LinearAutoencoder, digits: Images, optimum: Optimum
 ) -> tuple[dict[str, dict[str, Any]], list[Angle]]:
     """All that stage evaluate records of a linear model."""
-    figures = errors(Results(digits, model, DESCRIPTION, optimum), 100)
+    results = Results(digits, model, DESCRIPTION, optimum)
+    figures = errors(results, errors_by_image(results, 100))
     pca, angles = compare_subspaces(model, optimum)
     return figures | {"pca": pca}, angles
 
@@ -118,7 +119,8 @@ def test_a_model_of_any_form_is_judged_beside_the_best_linear_map(digits: Images
         def decode(self, code: Tensor) -> Tensor:
             return self.factor * code
 
-    figures = errors(Results(digits, Scaled(), DESCRIPTION, optimum), 100)
+    results = Results(digits, Scaled(), DESCRIPTION, optimum)
+    figures = errors(results, errors_by_image(results, 100))
     assert figures.keys() == {"train", "test"}
     for split in figures:
         expected = scale(getattr(digits, split)).double().square().mean().item()  # (2 x - x)²

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from autoencoder.analysis.evaluation import class_errors, errors
+from autoencoder.analysis.evaluation import class_errors, errors, errors_by_image
 from autoencoder.analysis.family import judged
 from autoencoder.analysis.optimum import fit
 from autoencoder.analysis.results import Results
@@ -131,7 +131,7 @@ def test_every_piece_is_judged_by_what_was_asked_of_it(description: Description,
     run = training(description, images)
     list(run.run())
     results = Results(images, run.model.eval(), description, fit(images))
-    figures = errors(results, 50)
+    figures = errors(results, errors_by_image(results, 50))
     assert set(figures) == {"test", "train", "validation"}
     assert figures["test"]["mse"] == pytest.approx(run.history[-1].test_mse, rel=1e-5)
     assert figures["validation"]["mse"] == pytest.approx(run.history[-1].validation_mse, rel=1e-5)

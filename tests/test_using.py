@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from autoencoder import cli, paths
-from autoencoder.analysis.evaluation import QUANTILES, quantiles
+from autoencoder.analysis.evaluation import QUANTILES, errors_by_image, quantiles
 from autoencoder.analysis.optimum import fit
 from autoencoder.analysis.results import Results
 from autoencoder.data.images import Images, save_images, scale
@@ -32,7 +32,8 @@ def place(workspace: Path, digits: Images) -> Path:
     model = description.build(1)
     save_images(digits)
     save_model(model, description)
-    write_csv(paths.TEST_ERRORS, quantiles(Results(digits, model, description, fit(digits)), 100))
+    results = Results(digits, model, description, fit(digits))
+    write_csv(paths.TEST_ERRORS, quantiles(errors_by_image(results, 100)["test"], description.input_dimensions))
     (workspace / "new").mkdir()
     for index, image in enumerate(digits.test):
         Image.fromarray(image[0].numpy()).save(workspace / "new" / f"{index:03}.png")

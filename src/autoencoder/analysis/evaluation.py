@@ -1,10 +1,11 @@
 """How good any model is: its errors on all splits beside the optimum (see `optimum`), and how well codes classify."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 from torch import Tensor
 
 from autoencoder import article
@@ -14,7 +15,7 @@ from autoencoder.analysis.optimum import Optimum, principal_cosines
 from autoencoder.analysis.results import BATCH, Results
 from autoencoder.data.images import scale
 from autoencoder.models.linear import LinearAutoencoder
-from autoencoder.training.objective import mean_squared_error, squared_errors
+from autoencoder.training.objective import squared_errors
 
 QUANTILES = 1_000
 
@@ -39,25 +40,29 @@ class Quantile:
     squared_error: float
 
 
-def quantiles(results: Results, batch_size: int) -> list[Quantile]:
-    """The distribution of the test images' errors, by which the error of another picture is judged."""
-    images, pixels = results.images.test, results.description.input_dimensions
-    errors = squared_errors(results.model, images, batch_size) * (pixels / 4)
+def quantiles(test_errors: Float64[Tensor, " n"], pixels: int) -> list[Quantile]:
+    """The distribution of `squared_errors` of test images of so many `pixels`, to judge another picture's error by."""
+    errors = test_errors * (pixels / 4)
     shares = torch.arange(QUANTILES + 1, dtype=torch.float64) / QUANTILES
     ordered = errors.sort().values  # torch.quantile takes at most 16 million numbers
     found = ordered[(shares * (len(ordered) - 1)).round().long()]
     return [Quantile(*row) for row in zip(shares.tolist(), found.tolist(), strict=True)]
 
 
-def errors(results: Results, batch_size: int) -> dict[str, dict[str, Any]]:
-    """The errors of any model by split, beside those of the best linear map with a code of the same length.
+def errors_by_image(results: Results, batch_size: int) -> dict[str, Float64[Tensor, " n"]]:
+    """`squared_errors` of the images of every split."""
+    return {name: squared_errors(results.model, images, batch_size) for name, images in results.images.splits.items()}
+
+
+def errors(results: Results, by_image: Mapping[str, Float64[Tensor, " n"]]) -> dict[str, dict[str, Any]]:
+    """The means of `errors_by_image`, beside those of the best linear map with a code of the same length.
 
     The optimum of a `linear` model is PCA without a mean, that of an affine one is PCA about the mean; beyond those,
     PCA is no optimum: `equivalent_rank` is the number of components with which it is as good.
     """
     figures = {}
-    for split, images in results.images.splits.items():
-        mse = mean_squared_error(results.model, images, batch_size)
+    for split, squared in by_image.items():
+        mse = squared.sum().item() / len(squared)
         by_rank = results.optimum.by_rank(split, centred=results.centred)
         figures[split] = {
             "mse": mse,

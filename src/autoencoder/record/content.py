@@ -111,3 +111,12 @@ def cached(md5: str) -> Path:
 def cache_folder() -> Path:
     """The folder of DVC's cache."""
     return Path(os.fsdecode(git.dvc("cache", "dir").stdout.strip())).absolute()
+
+
+def share_cache(folder: Path) -> None:
+    """Let the project in `folder`, a clone of the present one, use the present DVC cache and its remotes."""
+    if (local := Path(".dvc/config.local")).exists():
+        write(folder / local, local.read_bytes())
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    (folder / ".dvc/cache").symlink_to(cache_folder())  # DVC's configuration cannot hold every path
+    git.dvc("cache", "dir", "--local", ".dvc/cache", folder=folder)

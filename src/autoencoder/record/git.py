@@ -41,15 +41,21 @@ def committed(path: Path | str, commit: str = "HEAD") -> bytes:
     return output("show", f"{commit}:./{path}")
 
 
-@contextmanager
-def checkout(commit: str) -> Iterator[Path]:
-    """The current folder as it is in `commit`, within a temporary clone; no hook of the user's is run.
+def clone(commit: str, folder: Path, *options: str) -> Path:
+    """Make `folder` a clone of the repository at `commit`; return where in it the current folder is.
 
-    The clone has no objects of its own. DVC does not work in a worktree of a submodule.
+    The clone has no objects of its own, and no hook of the user's is run. It is no `git worktree`: DVC does not work in
+    one of a submodule, and worktrees share the refs in which DVC keeps the params of the experiment that it runs.
     """
     own = ("-c", f"core.hooksPath={os.devnull}")
+    top = checked("rev-parse", "--show-toplevel").removesuffix("\n")
+    checked(*own, "clone", "--quiet", "--shared", "--no-tags", "--no-checkout", *options, top, str(folder))
+    checked(*own, "-C", str(folder), "checkout", "--quiet", "--detach", commit)
+    return folder / checked("rev-parse", "--show-prefix").removesuffix("\n")
+
+
+@contextmanager
+def checkout(commit: str) -> Iterator[Path]:
+    """The current folder as it is in `commit`, within a temporary clone."""
     with tempfile.TemporaryDirectory() as folder:
-        top = checked("rev-parse", "--show-toplevel").removesuffix("\n")
-        checked(*own, "clone", "--quiet", "--shared", "--no-checkout", top, folder)
-        checked(*own, "-C", folder, "checkout", "--quiet", "--detach", commit)
-        yield Path(folder, checked("rev-parse", "--show-prefix").removesuffix("\n"))
+        yield clone(commit, Path(folder))

@@ -92,10 +92,5 @@ def checked_out(commit: str) -> Iterator[Path]:
 def _checkout(commit: str) -> Iterator[Path]:
     """The files of `commit` in a temporary folder with this repository's DVC cache, and its remotes."""
     with git.checkout(commit) as folder:
-        if (local := Path(".dvc/config.local")).exists():
-            content.write(folder / local, local.read_bytes())
-        cache = folder / ".dvc/cache"
-        content.cache_folder().mkdir(parents=True, exist_ok=True)
-        cache.symlink_to(content.cache_folder())  # DVC's configuration cannot hold every path
-        git.dvc("cache", "dir", "--local", str(cache), folder=folder)
+        content.share_cache(folder)
         yield folder

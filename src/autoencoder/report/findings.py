@@ -1,6 +1,6 @@
 """What the model makes of a sample of the test images, and what that shows beyond the run's metrics.
 
-Sums are matrix products, which are the same bits on every CPU that the numeric profile covers; numpy's own are not.
+Sums are matrix products, which are the same bits on every x86-64 CPU with AVX2; numpy's `sum` is not.
 """
 
 from typing import Any, NamedTuple

@@ -1,8 +1,5 @@
 """Where states are trained: on this machine, or on the workers of a Dask scheduler."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -97,10 +94,8 @@ def _push(job: Job, folder: Path) -> None:
 
 
 def dvc(*arguments: str, folder: Path | None = None) -> None:
-    """Run DVC in `folder`, by default the current one. Raises UserError with its last line if it fails."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-    command = [sys.executable, "-m", "dvc", *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    """Run DVC in `folder`, by default the current one. Raises UserError with its last error if it fails."""
+    done = git.dvc(*arguments, folder=folder)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")] or ["no reason"]
+        lines = [line for line in done.stderr.decode().splitlines() if line.startswith("ERROR: ")] or ["no reason"]
         raise UserError(f"dvc {' '.join(arguments)}: {lines[-1].removeprefix('ERROR: ')}")

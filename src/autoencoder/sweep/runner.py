@@ -1,7 +1,6 @@
 """Runs one state of a sweep as a DVC experiment, in a workspace of its own that shares the cache.
 
-The workspace is a clone and no `git worktree`: worktrees share the refs in which DVC keeps the params of the experiment
-that it runs, and would take each other's. The clone's objects are those of the repository.
+The workspace is a clone: see `record.git.clone`.
 """
 
 import fcntl
@@ -12,7 +11,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from configparser import ConfigParser
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,19 +108,11 @@ def _clone(job: Job, folder: Path) -> None:
     """Make `folder` a clone at the commit, whatever it was, with this repository's cache, remotes and user."""
     with locked(folder / paths.TRAINER_LOCK):  # a stage may outlive its DVC
         shutil.rmtree(folder)
-    root = git.checked("rev-parse", "--show-toplevel").strip()
     user = [f"user.{key}={git.output('config', f'user.{key}').decode().strip()}" for key in ("name", "email")]
     options = [option for setting in user if not setting.endswith("=") for option in ("--config", setting)]
-    git.checked("clone", "--quiet", "--shared", "--no-tags", "--no-checkout", *options, root, str(folder))
-    if git.git("checkout", "--quiet", "--detach", job.commit, folder=folder).returncode:
-        raise UserError(f"{job.name}: expected commit {job.commit[:7]} in {root}, found it gone; `git fetch` it")
-    config = ConfigParser(interpolation=None)
-    config.optionxform = str  # type: ignore[assignment,method-assign]
-    config.read(".dvc/config.local")
-    config.read_dict({"cache": {"dir": str(content.cache_folder())}})
-    with (_project(folder) / ".dvc/config.local").open("w") as file:
-        config.write(file)
-    content.write(_project(folder) / paths.JOURNALS, b"")  # a file in the place of the folder: no journal, no follower
+    project = git.clone(job.commit, folder, *options)
+    content.share_cache(project)
+    content.write(project / paths.JOURNALS, b"")  # a file in the place of the folder: no journal, no follower
 
 
 def _project(folder: Path) -> Path:

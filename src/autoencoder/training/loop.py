@@ -107,9 +107,7 @@ class Training:
         while len(self.history) < self.settings.epochs:
             generator.set_state(self.order)
             order = torch.randperm(len(self.train_images), generator=generator).to(self.train_images.device)
-            self.learn = learner(
-                self.model, self.optimizer, self.objective
-            )  # anew: a recorded step freezes its numbers
+            self.learn = learner(self.model, self.optimizer, self.objective)  # anew: a recording freezes its numbers
             finished = None
             while finished is None:
                 first = self.batch

@@ -60,8 +60,8 @@ class Keeper:
 
     `key` names data, code and params but for the epochs (`beginning` in `record.lock`), `facts` the machine and the
     versions (see `numerics`); the folder of the states is named after both, so that a training finds those of a shorter
-    one. Another thread writes the states, one at a time. If a state cannot be
-    written, `say` prints one note, and training goes on. SIGINT and SIGTERM are remembered until `keep` is called.
+    one. Another thread writes the states, one at a time. If a state cannot be written, `say` prints one note, and
+    training goes on. SIGINT and SIGTERM are remembered until `keep` is called.
     """
 
     def __init__(self, training: Training, key: str, facts: dict[str, str], say: Callable[[str], None]) -> None:
