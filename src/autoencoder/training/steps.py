@@ -40,11 +40,12 @@ def learner(model: Autoencoder, optimizer: Optimizer, objective: Objective = MEA
 
 def autograd(model: Autoencoder, optimizer: Optimizer, objective: Objective = MEAN_SQUARED_ERROR) -> Step:
     """Steps of any optimizer on any model."""
+    one = next(model.parameters()).new_ones(())  # the gradient of the loss, made once
 
     def step(x: Float[Tensor, "batch input"], *noise: Float[Tensor, "..."]) -> Float[Tensor, "*figures"]:
         loss, figures = objective(model, x, *noise)
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward(one)
         optimizer.step()
         return figures
 
