@@ -48,7 +48,16 @@ def ours(name: str, path: Path) -> Epochs:
     from autoencoder.training.objective import objective
 
     asked, images = description(name), load_images(path)
-    settings = Train(asked.loss, ENDLESS, BATCH, "adam", LEARNING_RATE, 0.5, 0.0, 1_000)
+    settings = Train(
+        loss=asked.loss,
+        epochs=ENDLESS,
+        batch_size=BATCH,
+        optimizer="adam",
+        learning_rate=LEARNING_RATE,
+        momentum=0.5,
+        weight_decay=0.0,
+        log_every=1_000,
+    )
     untested = Images(images.train, images.test[:1])
     run = Training(asked.build(SEED), untested, settings, objective(asked), seed=SEED, device=torch.device("cpu"))
     progress = run.run()
