@@ -31,7 +31,7 @@ def made_up(*, side: int = 8, wide: int = 0, code: int = 4, n: int = 50, channel
     pixels = channels * side * wide
     test = np.zeros((n, channels, side, wide), np.uint8)
     test[:, :, 1:-1, wide // 2] = random.integers(100, 256, (n, channels, side - 2))
-    axes = np.linalg.qr(random.standard_normal((pixels, pixels)))[0]
+    axes = np.linalg.qr(random.standard_normal((pixels, min(pixels, 64))))[0]
     optimum = np.linspace(1, 1e-3, pixels + 1)
     split = {"mse": 0.7, "optimum_mse": float(optimum[code]), "equivalent_rank": 1.5}
     split["ratio_to_optimum"] = 0.7 / float(optimum[code])
@@ -161,9 +161,17 @@ def test_a_larger_model_travels_as_float16_and_the_page_says_so() -> None:
     html = page.render(run)
     assert len(html) <= 1_500_000
     assert "rounded to float16" in html
+    assert "they are 1.1 MB of it" in html
     sent = payload(html)["encoder"][0]["weight"]
     values = np.frombuffer(base64.b64decode(sent["base64"]), "<f2")
     assert np.array_equal(values.reshape(256, -1), run.weights["encoder.linear.weight"].astype(np.float16))
+
+
+def test_a_page_of_large_pictures_has_at_most_a_megabyte_and_a_half_beside_its_weights() -> None:
+    run = made_up(side=64, channels=3, code=4, n=200)
+    html = page.render(run)
+    assert len(html) <= 1_500_000 + sum(weight.size for weight in run.weights.values()) * 8 / 3
+    assert len(payload(html)["shown"]["number"]) >= facts.EXAMPLES
 
 
 def test_a_huge_model_leaves_the_live_parts_out_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

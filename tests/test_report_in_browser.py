@@ -17,7 +17,6 @@ from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 
 from autoencoder.data.images import load_images, scale
 from autoencoder.models.saved import load_model
@@ -59,6 +58,7 @@ def browser(chromium: webdriver.Chrome, workspace: Path) -> Iterator[webdriver.C
         chromium.get_log(kind)
     resize(chromium, 1280)
     chromium.get((workspace / "report.html").as_uri())
+    chromium.execute_script("finish()")
     yield chromium
     assert chromium.get_log("browser") == []
     messages = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
@@ -81,8 +81,9 @@ def resize(browser: webdriver.Chrome, width: int, scheme: str = "light", medium:
 
 
 def picture(browser: webdriver.Chrome, canvas: str) -> bytes:
-    """What a canvas shows."""
-    address = browser.execute_script("return document.getElementById(arguments[0]).toDataURL()", canvas)
+    """What a canvas shows when all is done that waits for the browser to be idle."""
+    show = "finish(); return document.getElementById(arguments[0]).toDataURL()"
+    address = browser.execute_script(show, canvas)
     return base64.b64decode(address.partition(",")[2])
 
 
@@ -207,8 +208,6 @@ def test_principal_order_changes_the_sliders_and_not_the_picture(browser: webdri
 
 def test_a_picture_of_the_gallery_leads_back_to_try_it(browser: webdriver.Chrome) -> None:
     gallery = "#gallery button"
-    all_there = "return document.querySelectorAll('#gallery button').length === page.shown.number.length"
-    WebDriverWait(browser, 10).until(lambda _: browser.execute_script(all_there))
     browser.execute_script(
         "const sort = document.getElementById('sort'); sort.value = 'hard'; sort.dispatchEvent(new Event('change'))"
     )
