@@ -257,7 +257,7 @@ function start() {
   if (page.map) later(betweenPictures);
   if ($("level")) later(denoising);
   if ($("count")) later(fewAtATime);
-  if ($("draw")) later(fromThePrior);
+  if ($("draw")) fromThePrior();
   later(whatComesBack);
   addEventListener("beforeprint", () => {
     finish();
