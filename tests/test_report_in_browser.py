@@ -341,15 +341,17 @@ def add_up(browser: webdriver.Chrome) -> None:
     assert picture(browser, "sum") != nothing
 
 
+PRIOR = "return [...document.getElementById('prior').children].map((shown) => shown.src ?? shown.toDataURL())"
+
+
 def draw(browser: webdriver.Chrome) -> None:
-    shown = "return [...document.querySelectorAll('#prior img')].map((image) => image.src)"
-    seen = set(browser.execute_script(shown))
+    seen = set(browser.execute_script(PRIOR))
     count = len(seen)
     assert count > 1
     press(browser, "draw", Keys.ENTER)
-    seen |= set(browser.execute_script(shown))
+    seen |= set(browser.execute_script(PRIOR))
     browser.find_element(By.ID, "draw").click()
-    seen |= set(browser.execute_script(shown))
+    seen |= set(browser.execute_script(PRIOR))
     assert len(seen) == 3 * count
 
 
@@ -369,9 +371,9 @@ def test_a_variational_page_works_in_mlflows_frame(chromium: webdriver.Chrome, t
     for browser in opened(chromium, tmp_path / "report.html"):
         frame(browser, tmp_path / "report.html", "srcdoc")
         browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
-        first = browser.execute_script("return document.querySelector('#prior img').src")
+        seen = browser.execute_script(PRIOR)
         press(browser, "draw", Keys.ENTER)
-        assert browser.execute_script("return document.querySelector('#prior img').src") != first
+        assert not {*seen} & {*browser.execute_script(PRIOR)}
         before = picture(browser, "decoded")
         browser.find_element(By.CSS_SELECTOR, "#sliders input").send_keys(Keys.ARROW_RIGHT)
         assert picture(browser, "decoded") != before

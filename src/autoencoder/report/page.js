@@ -40,21 +40,18 @@ function linear(x, { weight, bias }) {
 // Each weight links one small picture with one large picture: their pixels (i, j) and (2i + u - 1, 2j + v - 1).
 function convolution(x, { weight, bias, large: [height, width], small: [rows, columns], up }) {
   const count = up ? x.length / (rows * columns) : bias.length; // of small pictures
+  const pairs = weight.length / 9 / count; // that each small picture is in
   const size = up ? height * width : rows * columns;
-  const result = Float32Array.from({ length: size * bias.length }, (_, place) => bias[Math.floor(place / size)]);
+  const result = new Float32Array(size * bias.length).map((_, place) => bias[Math.floor(place / size)]);
   weight.forEach((value, place) => {
     const [u, v, pair] = [Math.floor(place / 3) % 3, place % 3, Math.floor(place / 9)];
-    const ofLarge = (pair % (weight.length / 9 / count)) * height * width;
-    const ofSmall = Math.floor(pair / (weight.length / 9 / count)) * rows * columns;
-    for (let i = 0; i < rows; i++) {
-      const row = 2 * i + u - 1;
-      if (row < 0 || row >= height) continue;
-      for (let j = 0; j < columns; j++) {
-        const column = 2 * j + v - 1;
-        if (column < 0 || column >= width) continue;
-        const [far, near] = [ofLarge + row * width + column, ofSmall + i * columns + j];
-        if (up) result[far] += value * x[near];
-        else result[near] += value * x[far];
+    for (let i = u ? 0 : 1; i < rows && 2 * i + u - 1 < height; i++) {
+      const ofLarge = ((pair % pairs) * height + 2 * i + u - 1) * width;
+      const ofSmall = (Math.floor(pair / pairs) * rows + i) * columns;
+      for (let j = v ? 0 : 1; j < columns && 2 * j + v - 1 < width; j++) {
+        const far = ofLarge + 2 * j + v - 1;
+        if (up) result[far] += value * x[ofSmall + j];
+        else result[ofSmall + j] += value * x[far];
       }
     }
   });
@@ -687,11 +684,11 @@ function fewAtATime() {
 }
 
 function fromThePrior() {
-  const canvas = make("canvas");
   $("draw").addEventListener("click", () => {
-    for (const image of document.querySelectorAll("#prior img")) {
+    for (const old of [...$("prior").children]) {
+      const canvas = make("canvas");
       paint(canvas, decode(Float32Array.from(page.limits, normal)));
-      image.src = canvas.toDataURL();
+      old.replaceWith(canvas);
     }
   });
 }
