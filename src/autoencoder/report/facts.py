@@ -47,14 +47,13 @@ def _of_run(run: Run) -> Facts:
     losses = [round(row["test_mse"] / article.DIVISOR, article.DECIMALS) for row in run.history]
     same = all(run.recipe.get(a, {}).get(b) == article.PARAMS[f"{a}.{b}"] for a, b in map(str.split, PRINTED))
     optimum, test = run.optimum.tolist(), run.evaluation["test"]
-    pixels = channels * height * width
-    ranks = min(RANKS, ROOM // (2 * pixels))
+    axes = run.axes[:, : min(RANKS, ROOM // (2 * len(run.axes)))].T
     return {
         "name": run.recipe["data"]["name"],
         "thing": THINGS.get(run.recipe["data"]["name"], "picture"),
         "linear": "pca" in run.evaluation,
         "image": {"channels": channels, "height": height, "width": width},
-        "pixels": pixels,
+        "pixels": len(run.axes),
         "code": code,
         "test": test,
         "test_images": len(run.test),
@@ -63,7 +62,7 @@ def _of_run(run: Run) -> Facts:
         "met": sum(loss == printed for loss, printed in zip(losses, article.TEST_LOSSES, strict=False)),
         "lengths": [{"code": k, "optimum": optimum[k]} for k in lengths if k < len(optimum) - 1],
         "by_rank": optimum[: max(RANKS, 2 * code, math.ceil(test["equivalent_rank"])) + 1],
-        "pca": {"axes": run.axes[:, :ranks].T.astype(np.float16), "mse": run.optimum[: ranks + 1]},
+        "pca": {"axes": axes.astype(np.float16), "mse": run.optimum[: len(axes) + 1]},
     }
 
 
