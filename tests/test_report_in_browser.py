@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, run, small
-from made_up import denoising, with_constraint
+from made_up import denoising, made_up, with_constraint
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -23,6 +23,7 @@ from selenium.webdriver.common.keys import Keys
 from autoencoder.data.images import load_images, scale
 from autoencoder.models.saved import load_model
 from autoencoder.report import network, page
+from autoencoder.report.run import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 
@@ -393,3 +394,30 @@ def test_axe_finds_nothing(of_family: tuple[str, webdriver.Chrome], scheme: str,
         "done(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 200))])))"
     )
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        made_up(code=1),
+        made_up(code=40),
+        made_up(labels=False),
+        made_up(channels=3, wide=12),
+        made_up()._replace(test=255 - made_up().test),
+    ],
+    ids=["one number", "more numbers than sliders", "no classes", "colour", "dark on bright"],
+)
+def test_every_control_of_every_run_works(chromium: webdriver.Chrome, tmp_path: Path, made: Run) -> None:
+    (tmp_path / "report.html").write_text(page.render(made))
+    for browser in opened(chromium, tmp_path / "report.html"):
+        before = picture(browser, "output")
+        browser.find_element(By.ID, "another").click()
+        assert picture(browser, "output") != before
+        browser.execute_script(
+            "for (const control of document.querySelectorAll('main button')) control.click();"
+            "for (const control of document.querySelectorAll('main input[type=range]')) {"
+            "  control.value = control.min; control.dispatchEvent(new Event('input')); }"
+            "for (const control of document.querySelectorAll('main select')) {"
+            "  control.selectedIndex = 1; control.dispatchEvent(new Event('change')); }"
+            "finish();"
+        )
