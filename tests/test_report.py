@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import ROOT
 from conftest import run as execute
+from made_up import denoising, made_up, with_constraint
 from PIL import Image
 from torch import nn
 
@@ -22,47 +23,6 @@ from autoencoder.report import charts, facts, findings, network, page, pictures
 from autoencoder.report.run import DEFAULTS, Run
 
 FOLDER = ROOT / "src" / "autoencoder" / "report"
-
-
-def made_up(*, side: int = 8, wide: int = 0, code: int = 4, n: int = 50, channels: int = 1, labels: bool = True) -> Run:
-    """A run of small random numbers: bright strokes on dark ground, and weights that were never trained."""
-    random = np.random.default_rng(0)
-    wide = wide or side
-    pixels = channels * side * wide
-    test = np.zeros((n, channels, side, wide), np.uint8)
-    test[:, :, 1:-1, wide // 2] = random.integers(100, 256, (n, channels, side - 2))
-    axes = np.linalg.qr(random.standard_normal((pixels, pixels)))[0]
-    optimum = np.linspace(1, 1e-3, pixels + 1)
-    split = {"mse": 0.7, "optimum_mse": float(optimum[code]), "equivalent_rank": 1.5}
-    split["ratio_to_optimum"] = 0.7 / float(optimum[code])
-    return Run(
-        recipe={"seed": 1, "data": {"name": "birds"}, "train": {"batch_size": 3, "optimizer": "sgd"}},
-        description=DEFAULTS | {"model": "linear", "code_dimensions": code, "image_shape": [channels, side, wide]},
-        weights={
-            "encoder.linear.weight": random.standard_normal((code, pixels)).astype(np.float32),
-            "decoder.linear.weight": random.standard_normal((pixels, code)).astype(np.float32) / pixels,
-        },
-        sha256="0" * 64,
-        train_images=1234,
-        test=test,
-        labels=random.integers(0, 3, n).astype(np.uint8) if labels else None,
-        axes=axes,
-        optimum=optimum,
-        evaluation={
-            "test": split,
-            "train": split,
-            "pca": {
-                "code_dimensions": code,
-                "compression": pixels / code,
-                "directions_captured": code / 2,
-                "largest_angle_degrees": 80.0,
-            },
-        },
-        history=[{"epoch": float(n), "train_mse": 1 / n, "test_mse": 2 / n} for n in (1, 2, 3)],
-        tables={
-            "principal_angles": [{"direction": n + 1.0, "degrees": 60.0, "cosine_squared": 0.25} for n in range(code)]
-        },
-    )
 
 
 def payload(html: str) -> Any:
@@ -161,9 +121,17 @@ def test_a_larger_model_travels_as_float16_and_the_page_says_so() -> None:
     html = page.render(run)
     assert len(html) <= 1_500_000
     assert "rounded to float16" in html
+    assert "they are 1.1 MB of it" in html
     sent = payload(html)["encoder"][0]["weight"]
     values = np.frombuffer(base64.b64decode(sent["base64"]), "<f2")
     assert np.array_equal(values.reshape(256, -1), run.weights["encoder.linear.weight"].astype(np.float16))
+
+
+def test_a_page_of_large_pictures_has_at_most_a_megabyte_and_a_half_beside_its_weights() -> None:
+    run = made_up(side=64, channels=3, code=4, n=200)
+    html = page.render(run)
+    assert len(html) <= 1_500_000 + sum(weight.size for weight in run.weights.values()) * 8 / 3
+    assert len(payload(html)["shown"]["number"]) >= facts.EXAMPLES
 
 
 def test_a_huge_model_leaves_the_live_parts_out_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,35 +162,13 @@ def test_what_does_not_apply_is_not_there(run: Run, absent: list[str]) -> None:
         assert part not in text
 
 
-def with_constraint(name: str, tables: dict[str, Any], **test: float) -> Run:
-    """A made-up run with a constraint, and what evaluation says of it."""
-    run = made_up()
-    active = {"active": 2} if name == "top_k" else {}
-    description = run.description | {"constraint": {"name": name, "strength": 1.0} | active}
-    weights = dict(run.weights)
-    if name == "variational":
-        weights["encoder.linear.weight"] = np.repeat(weights["encoder.linear.weight"], 2, 0)
-    evaluation = {"test": run.evaluation["test"] | test}
-    return run._replace(description=description, weights=weights, evaluation=evaluation, tables=tables)
-
-
-UNITS = [{"unit": n + 1.0, "active": n / 4, "divergence_nats": 1.0 - n / 4} for n in range(4)]
-NATS = {"nats": 30.5, "divergence_nats": 10.25, "reconstruction_nats": 20.25, "importance_weighted_nats": 29.0}
-SINGULAR = [{"direction": n + 1.0, "singular_value": 1 / (n + 1)} for n in range(4)]
-SPARSE = {"mean_active": 2.0, "dead_units": 1.0, "variance_explained": 0.42}
-
-
 @pytest.mark.parametrize(
     ("run", "shown", "control"),
     [
-        (with_constraint("l1", {"units": UNITS}, **SPARSE), ["42 per cent", "1 number of the 4 is"], "count"),
-        (with_constraint("top_k", {"units": UNITS}, **SPARSE), ["42 per cent", "the 2 largest"], "count"),
-        (with_constraint("contractive", {"singular_values": SINGULAR}, squared_jacobian_norm=1.5), ["1.5"], None),
-        (
-            with_constraint("variational", {"units": UNITS}, active_units=3.0, **NATS),
-            ["20.2", "30.5", "3 of 4"],
-            "draw",
-        ),
+        (with_constraint("l1"), ["42 per cent", "1 number of the 4 is"], "count"),
+        (with_constraint("top_k"), ["42 per cent", "the 2 largest"], "count"),
+        (with_constraint("contractive"), ["1.5"], None),
+        (with_constraint("variational"), ["20.2", "30.5", "3 of 4"], "draw"),
     ],
     ids=lambda value: value.description["constraint"]["name"] if isinstance(value, Run) else "",
 )
@@ -239,19 +185,7 @@ def test_each_constraint_has_its_part_and_others_have_a_line(run: Run, shown: li
 
 @pytest.mark.parametrize("known", [True, False])
 def test_a_denoising_run_shows_its_errors_by_level(known: bool) -> None:
-    run = made_up()
-    rows = [{"level": level, "mse": 0.2 + level} | ({"optimum_mse": level} if known else {}) for level in (0.0, 0.5)]
-    test = run.evaluation["test"] | {"denoising_mse": 0.7}
-    if known:
-        test |= {"denoising_optimum_mse": 0.5, "ratio_to_denoising_optimum": 1.4}
-    described = run.description | {"corruption": {"name": "masking" if known else "birds", "level": 0.5}}
-    html = page.render(
-        run._replace(
-            description=described,
-            tables=run.tables | {"noise_levels": rows},
-            evaluation=run.evaluation | {"test": test},
-        )
-    )
+    html = page.render(denoising("masking" if known else "birds", optimum=known))
     assert 'id="chart-levels"' in html
     assert ("1.40 times that optimum" in html) == known
     assert ('id="level"' in html) == known  # the script knows no other corruption

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -13,15 +14,16 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, run, small
+from made_up import denoising, made_up, with_constraint
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 
 from autoencoder.data.images import load_images, scale
 from autoencoder.models.saved import load_model
-from autoencoder.report import network
+from autoencoder.report import network, page
+from autoencoder.report.run import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.filterwarnings("ignore:.*:ResourceWarning")]
 
@@ -55,10 +57,15 @@ def chromium() -> Iterator[webdriver.Chrome]:
 @pytest.fixture
 def browser(chromium: webdriver.Chrome, workspace: Path) -> Iterator[webdriver.Chrome]:
     """The page, opened from its file. Afterwards: nothing was logged, and nothing but files and data was asked for."""
+    yield from opened(chromium, workspace / "report.html")
+
+
+def opened(chromium: webdriver.Chrome, page_file: Path) -> Iterator[webdriver.Chrome]:
     for kind in ("browser", "performance"):
         chromium.get_log(kind)
     resize(chromium, 1280)
-    chromium.get((workspace / "report.html").as_uri())
+    chromium.get(page_file.as_uri())
+    chromium.execute_script("finish()")
     yield chromium
     assert chromium.get_log("browser") == []
     messages = [json.loads(entry["message"])["message"] for entry in chromium.get_log("performance")]
@@ -68,6 +75,17 @@ def browser(chromium: webdriver.Chrome, workspace: Path) -> Iterator[webdriver.C
         if message["method"] == "Network.requestWillBeSent"
     }
     assert asked <= {"file", "data", "about"}
+
+
+@pytest.fixture(params=["denoising", "top_k", "variational", "contractive"])
+def of_family(
+    request: pytest.FixtureRequest, chromium: webdriver.Chrome, tmp_path: Path
+) -> Iterator[tuple[str, webdriver.Chrome]]:
+    """The page of a made-up run of each family."""
+    made = denoising("gaussian") if request.param == "denoising" else with_constraint(request.param)
+    (tmp_path / "report.html").write_text(page.render(made))
+    for browser in opened(chromium, tmp_path / "report.html"):
+        yield request.param, browser
 
 
 def resize(browser: webdriver.Chrome, width: int, scheme: str = "light", medium: str = "") -> None:
@@ -81,8 +99,9 @@ def resize(browser: webdriver.Chrome, width: int, scheme: str = "light", medium:
 
 
 def picture(browser: webdriver.Chrome, canvas: str) -> bytes:
-    """What a canvas shows."""
-    address = browser.execute_script("return document.getElementById(arguments[0]).toDataURL()", canvas)
+    """What a canvas shows when all is done that waits for the browser to be idle."""
+    show = "finish(); return document.getElementById(arguments[0]).toDataURL()"
+    address = browser.execute_script(show, canvas)
     return base64.b64decode(address.partition(",")[2])
 
 
@@ -207,8 +226,6 @@ def test_principal_order_changes_the_sliders_and_not_the_picture(browser: webdri
 
 def test_a_picture_of_the_gallery_leads_back_to_try_it(browser: webdriver.Chrome) -> None:
     gallery = "#gallery button"
-    all_there = "return document.querySelectorAll('#gallery button').length === page.shown.number.length"
-    WebDriverWait(browser, 10).until(lambda _: browser.execute_script(all_there))
     browser.execute_script(
         "const sort = document.getElementById('sort'); sort.value = 'hard'; sort.dispatchEvent(new Event('change'))"
     )
@@ -264,17 +281,19 @@ def test_without_javascript_the_text_and_the_figures_remain(browser: webdriver.C
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
 
-@pytest.mark.parametrize("kind", ["src", "srcdoc"])
-def test_in_a_sandboxed_frame_it_works_again_and_again(browser: webdriver.Chrome, workspace: Path, kind: str) -> None:
-    """As in MLflow: scripts may run, and nothing else; the frame may be made anew at any time."""
-    outside = workspace / f"frame-{kind}.html"
-    content: dict[str, Any] = {
-        "src": (workspace / "report.html").as_uri(),
-        "srcdoc": (workspace / "report.html").read_text(),
-    }
+def frame(browser: webdriver.Chrome, page_file: Path, kind: str) -> None:
+    """Open the page as MLflow shows it: in a frame in which scripts may run, and nothing else."""
+    content: dict[str, Any] = {"src": page_file.as_uri(), "srcdoc": page_file.read_text()}
     escaped = content[kind].replace("&", "&amp;").replace('"', "&quot;")
+    outside = page_file.with_name(f"frame-{kind}.html")
     outside.write_text(f'<iframe sandbox="allow-scripts" width="900" height="700" {kind}="{escaped}"></iframe>')
     browser.get(outside.as_uri())
+
+
+@pytest.mark.parametrize("kind", ["src", "srcdoc"])
+def test_in_a_sandboxed_frame_it_works_again_and_again(browser: webdriver.Chrome, workspace: Path, kind: str) -> None:
+    """As in MLflow, where the frame may be made anew at any time."""
+    frame(browser, workspace / "report.html", kind)
     for _ in range(2):
         browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
         before = picture(browser, "input")
@@ -284,3 +303,121 @@ def test_in_a_sandboxed_frame_it_works_again_and_again(browser: webdriver.Chrome
         assert browser.execute_script("return [document.activeElement.id, scrollY > 0]") == ["pca-title", True]
         browser.switch_to.default_content()
         browser.execute_script("const frame = document.querySelector('iframe'); frame.replaceWith(frame.cloneNode())")
+
+
+def press(browser: webdriver.Chrome, control: str, keys: str) -> None:
+    browser.find_element(By.ID, control).send_keys(keys)
+    browser.execute_script("finish()")
+
+
+def test_each_familys_controls_work_by_keyboard_and_pointer(of_family: tuple[str, webdriver.Chrome]) -> None:
+    name, browser = of_family
+    {"denoising": damage, "top_k": add_up, "variational": draw, "contractive": look_at_tangents}[name](browser)
+
+
+def damage(browser: webdriver.Chrome) -> None:
+    press(browser, "level", Keys.HOME)
+    assert picture(browser, "damaged") == picture(browser, "clean")
+    assert text(browser, "damaged-error") == "Level 0.00, error 0.0000"
+    assert picture(browser, "denoised") == picture(browser, "output")
+    before = [picture(browser, canvas) for canvas in ("damaged", "denoised")]
+    slider = browser.find_element(By.ID, "level")
+    ActionChains(browser).move_to_element_with_offset(slider, 40, 0).click().perform()
+    after = [picture(browser, canvas) for canvas in ("damaged", "denoised")]
+    assert all(new != old for new, old in zip(after, before, strict=True))
+    browser.find_element(By.ID, "damage").click()
+    assert picture(browser, "damaged") != after[0]
+
+
+def add_up(browser: webdriver.Chrome) -> None:
+    press(browser, "count", Keys.END)
+    assert text(browser, "sum-note").startswith("2 of 2 active numbers")
+    assert picture(browser, "sum") == picture(browser, "output")
+    press(browser, "count", Keys.HOME)
+    assert text(browser, "atom-note") == "None so far"
+    nothing = picture(browser, "sum")
+    slider = browser.find_element(By.ID, "count")
+    ActionChains(browser).move_to_element(slider).click().perform()
+    assert text(browser, "sum-note").startswith("1 of 2 active numbers")
+    assert picture(browser, "sum") != nothing
+
+
+PRIOR = "return [...document.getElementById('prior').children].map((shown) => shown.src ?? shown.toDataURL())"
+
+
+def draw(browser: webdriver.Chrome) -> None:
+    seen = set(browser.execute_script(PRIOR))
+    count = len(seen)
+    assert count > 1
+    press(browser, "draw", Keys.ENTER)
+    seen |= set(browser.execute_script(PRIOR))
+    browser.find_element(By.ID, "draw").click()
+    seen |= set(browser.execute_script(PRIOR))
+    assert len(seen) == 3 * count
+
+
+def look_at_tangents(browser: webdriver.Chrome) -> None:
+    rows = browser.execute_script(
+        "return [...document.querySelectorAll('.tangents .tiles')].map("
+        "(row) => [...row.children].map((image) => [image.src, image.naturalWidth, image.naturalHeight]))"
+    )
+    assert len(rows) == 3
+    for row in rows:
+        assert len({address for address, *_ in row}) == 5  # a picture, and as many tangents as the code has numbers
+        assert all(size == [8, 8] for _, *size in row)
+
+
+def test_a_variational_page_works_in_mlflows_frame(chromium: webdriver.Chrome, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text(page.render(with_constraint("variational")))
+    for browser in opened(chromium, tmp_path / "report.html"):
+        frame(browser, tmp_path / "report.html", "srcdoc")
+        browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
+        seen = browser.execute_script(PRIOR)
+        press(browser, "draw", Keys.ENTER)
+        assert not {*seen} & {*browser.execute_script(PRIOR)}
+        before = picture(browser, "decoded")
+        browser.find_element(By.CSS_SELECTOR, "#sliders input").send_keys(Keys.ARROW_RIGHT)
+        assert picture(browser, "decoded") != before
+        browser.switch_to.default_content()
+
+
+@pytest.mark.skipif("AXE" not in os.environ, reason="AXE is the path of axe-core's axe.min.js: npm install axe-core")
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(of_family: tuple[str, webdriver.Chrome], scheme: str, width: int) -> None:
+    _, browser = of_family
+    resize(browser, width, scheme)
+    browser.execute_script(Path(os.environ["AXE"]).read_text())
+    browser.execute_script("document.querySelectorAll('details').forEach((details) => (details.open = true))")
+    found = browser.execute_async_script(
+        "const done = arguments[0]; axe.run().then(({ violations }) =>"
+        "done(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 200))])))"
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        made_up(code=1),
+        made_up(code=40),
+        made_up(labels=False),
+        made_up(channels=3, wide=12),
+        made_up()._replace(test=255 - made_up().test),
+    ],
+    ids=["one number", "more numbers than sliders", "no classes", "colour", "dark on bright"],
+)
+def test_every_control_of_every_run_works(chromium: webdriver.Chrome, tmp_path: Path, made: Run) -> None:
+    (tmp_path / "report.html").write_text(page.render(made))
+    for browser in opened(chromium, tmp_path / "report.html"):
+        before = picture(browser, "output")
+        browser.find_element(By.ID, "another").click()
+        assert picture(browser, "output") != before
+        browser.execute_script(
+            "for (const control of document.querySelectorAll('main button')) control.click();"
+            "for (const control of document.querySelectorAll('main input[type=range]')) {"
+            "  control.value = control.min; control.dispatchEvent(new Event('input')); }"
+            "for (const control of document.querySelectorAll('main select')) {"
+            "  control.selectedIndex = 1; control.dispatchEvent(new Event('change')); }"
+            "finish();"
+        )

@@ -15,6 +15,7 @@ SHOWN = 100  # test images that travel with the page
 SLIDERS = 32  # numbers of the code that have a slider
 EXAMPLES, STRIP, ATOMS, PRIOR, TANGENTS = 10, 8, 16, 16, 6  # pictures that are there without JavaScript
 RANKS = 48  # principal axes that travel with the page
+ROOM = 450_000  # bytes that the shown test images may take, and the axes as many: of large pictures fewer travel
 THINGS = {"mnist": "digit", "digits": "digit", "kmnist": "character", "fashion_mnist": "garment"}
 PRINTED = ("data name", "model name", "model code_dimensions", "constraint name", "corruption name", "train loss")
 SENT = (
@@ -46,26 +47,28 @@ def _of_run(run: Run) -> Facts:
     losses = [round(row["test_mse"] / article.DIVISOR, article.DECIMALS) for row in run.history]
     same = all(run.recipe.get(a, {}).get(b) == article.PARAMS[f"{a}.{b}"] for a, b in map(str.split, PRINTED))
     optimum, test = run.optimum.tolist(), run.evaluation["test"]
+    axes = run.axes[:, : min(RANKS, ROOM // (2 * len(run.axes)))].T
     return {
         "name": run.recipe["data"]["name"],
         "thing": THINGS.get(run.recipe["data"]["name"], "picture"),
         "linear": "pca" in run.evaluation,
         "image": {"channels": channels, "height": height, "width": width},
-        "pixels": channels * height * width,
+        "pixels": len(run.axes),
         "code": code,
         "test": test,
         "test_images": len(run.test),
+        "weight_count": sum(weight.size for weight in run.weights.values()),
         "published": [loss * article.DIVISOR for loss in article.TEST_LOSSES] if same else [],
         "met": sum(loss == printed for loss, printed in zip(losses, article.TEST_LOSSES, strict=False)),
         "lengths": [{"code": k, "optimum": optimum[k]} for k in lengths if k < len(optimum) - 1],
         "by_rank": optimum[: max(RANKS, 2 * code, math.ceil(test["equivalent_rank"])) + 1],
-        "pca": {"axes": run.axes[:, :RANKS].T.astype(np.float16), "mse": run.optimum[: RANKS + 1]},
+        "pca": {"axes": axes.astype(np.float16), "mse": run.optimum[: len(axes) + 1]},
     }
 
 
 def _of_model(run: Run, seen: Findings) -> Facts:
     """What the model makes of test images."""
-    shape, chosen = seen.images.shape[1:], spread(len(seen.x), SHOWN)
+    shape, chosen = seen.images.shape[1:], spread(len(seen.x), min(SHOWN, ROOM // seen.x.shape[1]))
     labels = chosen if seen.labels is None else seen.labels[chosen]
     few = chosen[np.unique(labels, return_index=True)[1]][:EXAMPLES]  # one of each class, where there are classes
     images, rebuilt = (pictures.shades(rows[few], shape, seen.low) for rows in (seen.x, seen.rebuilt))

@@ -1,6 +1,6 @@
 """A model's layers as plain data, which numpy computes here and page.js computes on the page."""
 
-from itertools import pairwise, product
+from itertools import accumulate, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -40,8 +40,8 @@ def _half(half: str, description: dict[str, Any], weights: dict[str, Float32[nda
     for name in names:
         if found:
             found.append({"kind": description["options"]["activation"]})
-        values = {kind: weights.get(f"{name}.{kind}") for kind in ("weight", "bias")}
-        layer: Layer = {kind: value.astype(np.float64) for kind, value in values.items() if value is not None}
+        own = [kind for kind in ("weight", "bias") if f"{name}.{kind}" in weights]
+        layer: Layer = {kind: weights[f"{name}.{kind}"].astype(np.float64) for kind in own}
         if name in folds:
             layer |= dict(zip(("large", "small"), folds[name], strict=True)) | {"up": half == "decoder"}
         found.append({"kind": "convolution" if name in folds else "linear"} | layer)
@@ -55,10 +55,7 @@ def apply(network: list[Layer], x: Rows) -> Rows:
 
 def _through(network: list[Layer], x: Rows) -> list[Rows]:
     """x, and what each layer makes of what the layer before it made."""
-    found = [x]
-    for layer in network:
-        found.append(KINDS[layer["kind"]](found[-1], layer))
-    return found
+    return [*accumulate(network, lambda made, layer: KINDS[layer["kind"]](made, layer), initial=x)]
 
 
 def jacobian(network: list[Layer], x: Float64[ndarray, "1 input"]) -> Float64[ndarray, "output input"]:

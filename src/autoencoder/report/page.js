@@ -6,14 +6,12 @@ const page = JSON.parse(document.getElementById("data")?.textContent ?? "null", 
 
 // ---------------------------------------------------------------------------------------------------- numbers
 
-// A tensor of the data as an array of numbers, row after row.
+// A tensor of the data as an array of numbers, row after row. Browsers from before 2025 take a detour.
 function numbers({ type, base64 }) {
-  const text = atob(base64);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+  const bytes = Uint8Array.fromBase64?.(base64) ?? Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   if (type === "uint8") return bytes;
   if (type === "float32") return new Float32Array(bytes.buffer);
-  return Float32Array.from(new Uint16Array(bytes.buffer), half);
+  return window.Float16Array ? new Float32Array(new Float16Array(bytes.buffer)) : Float32Array.from(new Uint16Array(bytes.buffer), half);
 }
 
 // A float16 as a number: one bit of sign, five of exponent, ten of fraction.
@@ -29,12 +27,11 @@ function half(bits) {
 // A matrix, stored row after row, times the vector x, plus a bias where there is one.
 function linear(x, { weight, bias }) {
   const result = new Float32Array(weight.length / x.length);
-  if (bias) result.set(bias);
   let place = 0;
   for (let row = 0; row < result.length; row++) {
-    for (const value of x) {
-      result[row] += weight[place++] * value;
-    }
+    let sum = bias ? bias[row] : 0;
+    for (let i = 0; i < x.length; i++) sum += weight[place++] * x[i];
+    result[row] = sum;
   }
   return result;
 }
@@ -43,21 +40,18 @@ function linear(x, { weight, bias }) {
 // Each weight links one small picture with one large picture: their pixels (i, j) and (2i + u - 1, 2j + v - 1).
 function convolution(x, { weight, bias, large: [height, width], small: [rows, columns], up }) {
   const count = up ? x.length / (rows * columns) : bias.length; // of small pictures
+  const pairs = weight.length / 9 / count; // that each small picture is in
   const size = up ? height * width : rows * columns;
-  const result = Float32Array.from({ length: size * bias.length }, (_, place) => bias[Math.floor(place / size)]);
+  const result = new Float32Array(size * bias.length).map((_, place) => bias[Math.floor(place / size)]);
   weight.forEach((value, place) => {
     const [u, v, pair] = [Math.floor(place / 3) % 3, place % 3, Math.floor(place / 9)];
-    const ofLarge = (pair % (weight.length / 9 / count)) * height * width;
-    const ofSmall = Math.floor(pair / (weight.length / 9 / count)) * rows * columns;
-    for (let i = 0; i < rows; i++) {
-      const row = 2 * i + u - 1;
-      if (row < 0 || row >= height) continue;
-      for (let j = 0; j < columns; j++) {
-        const column = 2 * j + v - 1;
-        if (column < 0 || column >= width) continue;
-        const [far, near] = [ofLarge + row * width + column, ofSmall + i * columns + j];
-        if (up) result[far] += value * x[near];
-        else result[near] += value * x[far];
+    for (let i = u ? 0 : 1; i < rows && 2 * i + u - 1 < height; i++) {
+      const ofLarge = ((pair % pairs) * height + 2 * i + u - 1) * width;
+      const ofSmall = (Math.floor(pair / pairs) * rows + i) * columns;
+      for (let j = v ? 0 : 1; j < columns && 2 * j + v - 1 < width; j++) {
+        const far = ofLarge + 2 * j + v - 1;
+        if (up) result[far] += value * x[ofSmall + j];
+        else result[ofSmall + j] += value * x[far];
       }
     }
   });
@@ -93,18 +87,14 @@ const layers = {
 
 // The code of the scaled picture x.
 function encode(x) {
-  for (const layer of page.encoder) {
-    x = layers[layer.kind](x, layer);
-  }
+  for (const layer of page.encoder) x = layers[layer.kind](x, layer);
   return x;
 }
 
-// The reconstruction that a code stands for.
-function decode(code) {
-  for (const layer of page.decoder) {
-    code = layers[layer.kind](code, layer);
-  }
-  return code;
+// The reconstruction that the code z stands for.
+function decode(z) {
+  for (const layer of page.decoder) z = layers[layer.kind](z, layer);
+  return z;
 }
 
 // The mean, over the pixels, of the squared difference of two pictures, whose pixels are counted from -1 to 1.
@@ -115,14 +105,17 @@ function error(a, b) {
 }
 
 // (1 - t) a + t b: the point at the share t of the way from a to b.
-function between(a, b, t) {
-  return a.map((value, i) => (1 - t) * value + t * b[i]);
-}
+const between = (a, b, t) => a.map((value, i) => (1 - t) * value + t * b[i]);
 
 // ---------------------------------------------------------------------------------------------------- pictures
 
-function $(id) {
-  return document.getElementById(id);
+const $ = (id) => document.getElementById(id);
+
+// A new element with these properties and this inside.
+function make(tag, properties, ...inside) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...inside);
+  return element;
 }
 
 // Pixels in 0…255 as a picture that the network takes, on its own scale.
@@ -178,22 +171,19 @@ function paintBars(svg, code) {
 }
 
 // Where numbers lie in a chart: for `x` and `y` the lowest and the highest number, and the places of these.
-function frameOf(name) {
-  return JSON.parse($(`chart-${name}`).dataset.frame);
-}
+const frameOf = (name) => JSON.parse($(`chart-${name}`).dataset.frame);
+
+const placed = ([low, high, from, to], value) => from + ((value - low) / (high - low)) * (to - from);
 
 // Put the marker of a chart at x: a line, or with a y a cross.
 function mark(name, x, y) {
   const frame = frameOf(name);
-  const place = ([low, high, from, to], value) => from + ((value - low) / (high - low)) * (to - from);
-  const across = place(frame.x, Math.max(frame.x[0], Math.min(frame.x[1], x)));
-  const path = y === undefined ? `M${across} ${frame.y[2]}V${frame.y[3]}` : `M${across - 9} ${place(frame.y, y)}h18m-9-9v18`;
+  const across = placed(frame.x, Math.max(frame.x[0], Math.min(frame.x[1], x)));
+  const path = y === undefined ? `M${across} ${frame.y[2]}V${frame.y[3]}` : `M${across - 9} ${placed(frame.y, y)}h18m-9-9v18`;
   document.querySelector(`#chart-${name} .marker`).setAttribute("d", path);
 }
 
-function short(value) {
-  return value.toFixed(4);
-}
+const short = (value) => value.toFixed(4);
 
 function name(place) {
   const { label, number } = page.shown;
@@ -211,16 +201,48 @@ function options(select, first) {
   page.shown.number.forEach((_, place) => select.append(new Option(name(place), place, place === first, place === first)));
 }
 
+// ---------------------------------------------------------------------------------------------------- what can wait
+
+// Tasks for when the browser has nothing else to do, the oldest first. A task that waits twice is done once.
+const waiting = new Set();
+const whenIdle = window.requestIdleCallback ?? ((work) => setTimeout(work, 1, { timeRemaining: () => 5 }));
+let planned = false;
+
+function later(task) {
+  waiting.add(task);
+  if (!planned) whenIdle(work, { timeout: 200 });
+  planned = true;
+}
+
+function work(time) {
+  for (const task of waiting) {
+    waiting.delete(task);
+    task();
+    if (time.timeRemaining() < 1) break;
+  }
+  planned = waiting.size > 0;
+  if (planned) whenIdle(work, { timeout: 200 });
+}
+
+const finish = () => work({ timeRemaining: () => Infinity });
+
 // ---------------------------------------------------------------------------------------------------- your picture
 
-// What the reader has chosen or drawn: `x`, its code, its reconstruction and its name. Every part follows it.
+// What the reader has chosen or drawn: `x`, its code, its reconstruction and its name. "Try it" shows it at once, and
+// every other part soon afterwards.
 const yours = { x: null, code: null, output: null, name: "" };
 const followers = [];
 
 function take(x, called) {
   const code = encode(x);
   Object.assign(yours, { x, code, output: decode(code), name: called });
-  for (const follow of followers) follow();
+  showTry();
+  followers.forEach(later);
+}
+
+function follow(show) {
+  followers.push(show);
+  show();
 }
 
 function start() {
@@ -228,16 +250,16 @@ function start() {
   for (const element of document.querySelectorAll(".still")) element.hidden = true;
   followLinks();
   tryIt();
-  howItLearned();
-  whatComesBack();
-  theCode();
-  isItPca();
-  if (page.map) betweenPictures();
-  if ($("level")) denoising();
-  if ($("count")) fewAtATime();
+  [howItLearned, theCode, isItPca].forEach(later);
+  if (page.map) later(betweenPictures);
+  if ($("level")) later(denoising);
+  if ($("count")) later(fewAtATime);
   if ($("draw")) fromThePrior();
-  take(picture(0), name(0));
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((details) => (details.open = true)));
+  later(whatComesBack);
+  addEventListener("beforeprint", () => {
+    finish();
+    for (const details of document.querySelectorAll("details")) details.open = true;
+  });
 }
 
 // A page inside a frame has no address of its own, where "#try" could lead.
@@ -263,6 +285,7 @@ function show(id) {
 function tryIt() {
   const choose = $("choose");
   let original = null; // what the buttons change, to be brought back
+  let clearPad = () => {};
 
   function pick(place) {
     choose.value = place;
@@ -272,19 +295,20 @@ function tryIt() {
   }
 
   options(choose, 0);
-  original = { x: picture(0), name: name(0) };
   choose.addEventListener("change", () => pick(Number(choose.value)));
   $("another").addEventListener("click", () => pick((Number(choose.value || -1) + 1) % page.shown.number.length));
   $("noise").addEventListener("click", () => take(damaged(yours.x, "gaussian", 0.2, yours.x.map(normal)), "With noise"));
   $("erase").addEventListener("click", () => take(erased(yours.x), "With a part erased"));
   $("undo").addEventListener("click", () => take(original.x, original.name));
   document.addEventListener("pick", (event) => pick(event.detail));
-  const clearPad = $("pad") ? drawing((x) => {
-    choose.selectedIndex = -1;
-    original = { x, name: "Your drawing" };
-    take(x, original.name);
-  }) : () => {};
-  followers.push(showTry);
+  if ($("pad")) {
+    clearPad = drawing((x) => {
+      choose.value = "";
+      original = { x, name: "Your drawing" };
+      take(x, original.name);
+    });
+  }
+  pick(0);
 }
 
 function showTry() {
@@ -303,9 +327,7 @@ function showTry() {
 }
 
 // A number from the standard normal distribution (Box & Muller 1958).
-function normal() {
-  return Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
-}
+const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(2 * Math.PI * Math.random());
 
 // The picture as a corruption of this level makes it, with one random number for each pixel. It is not cut at black and
 // white, though it is drawn so.
@@ -325,10 +347,8 @@ function erased(x) {
   const top = Math.floor((Math.random() * height) / 2);
   const left = Math.floor((Math.random() * width) / 2);
   return x.map((value, i) => {
-    const row = Math.floor(i / width) % height;
-    const column = i % width;
-    const inside = row >= top && row < top + height / 2 && column >= left && column < left + width / 2;
-    return inside ? page.range[0] : value;
+    const [down, right] = [(Math.floor(i / width) % height) - top, (i % width) - left];
+    return down >= 0 && down < height / 2 && right >= 0 && right < width / 2 ? page.range[0] : value;
   });
 }
 
@@ -378,27 +398,19 @@ function drawing(drawn) {
 // A drawing as the pictures of the data set are: its longer side as long as theirs, its centre of mass where theirs is.
 // Each pixel of the pad is a grain of ink. It falls between four pixels of the picture, and most of it on the nearest.
 function prepared({ data, width, height }) {
-  const ink = (x, y) => data[4 * (y * width + x) + 3] / 255;
-  let [left, right, top, bottom, mass, massX, massY] = [width, 0, height, 0, 0, 0, 0];
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      if (!ink(x, y)) continue;
-      [left, right, top, bottom] = [Math.min(left, x), Math.max(right, x + 1), Math.min(top, y), Math.max(bottom, y + 1)];
-      mass += ink(x, y);
-      massX += ink(x, y) * x;
-      massY += ink(x, y) * y;
-    }
+  const ink = [];
+  for (let place = 0; place < width * height; place++) {
+    const amount = data[4 * place + 3] / 255;
+    if (amount) ink.push({ x: place % width, y: Math.floor(place / width), amount });
   }
-  const side = Math.max(right - left, bottom - top, width / 4); // a dot stays a dot
-  const shrink = page.strokes.size / side;
-  const [centreX, centreY] = page.strokes.centre;
+  const sum = (number) => ink.reduce((total, grain) => total + number(grain), 0);
+  const most = (number) => ink.reduce((found, grain) => Math.max(found, number(grain)), -Infinity);
+  const span = (axis) => most((grain) => grain[axis]) + most((grain) => -grain[axis]) + 1;
+  const shrink = page.strokes.size / Math.max(span("x"), span("y"), width / 4); // a dot stays a dot
+  const middle = (axis) => sum((grain) => grain.amount * grain[axis]) / sum((grain) => grain.amount);
+  const [left, top] = ["x", "y"].map((axis, i) => page.strokes.centre[i] - 0.5 - shrink * middle(axis));
   const pixels = new Float32Array(page.image.width * page.image.height);
-  for (let y = top; y < bottom; y++) {
-    const row = (y - massY / mass) * shrink + centreY - 0.5;
-    for (let x = left; x < right; x++) {
-      if (ink(x, y)) drop(pixels, (x - massX / mass) * shrink + centreX - 0.5, row, ink(x, y) * shrink ** 2);
-    }
-  }
+  for (const { x, y, amount } of ink) drop(pixels, x * shrink + left, y * shrink + top, amount * shrink ** 2);
   return scaled(pixels.map((value) => 255 * Math.min(1, value)));
 }
 
@@ -432,7 +444,7 @@ function howItLearned() {
 // ---------------------------------------------------------------------------------------------------- what comes back
 
 // The gallery grows picture by picture, so that the page is never busy for long.
-async function whatComesBack() {
+function whatComesBack() {
   const sort = $("sort");
   const pictures = [];
   const arrange = () => {
@@ -441,11 +453,12 @@ async function whatComesBack() {
   };
   sort.addEventListener("change", arrange);
   for (const place of page.shown.number.keys()) {
-    await new Promise((next) => setTimeout(next));
-    pictures.push(comparison(place));
-    $("gallery").append(pictures.at(-1).item);
+    later(() => {
+      pictures.push(comparison(place));
+      $("gallery").append(pictures.at(-1).item);
+    });
   }
-  arrange();
+  later(arrange);
 }
 
 // An item of the gallery, and by what it is sorted.
@@ -453,23 +466,15 @@ function comparison(place) {
   const x = picture(place);
   const output = decode(encode(x));
   const mse = error(x, output);
-  const item = document.createElement("li");
-  const button = Object.assign(document.createElement("button"), { type: "button" });
-  const canvases = [x, output].map((values) => {
-    const canvas = document.createElement("canvas");
-    paint(canvas, values);
-    return canvas;
-  });
-  const text = document.createElement("span");
-  text.textContent = mse.toFixed(3);
+  const canvases = [make("canvas"), make("canvas")];
+  [x, output].forEach((values, i) => paint(canvases[i], values));
+  const button = make("button", { type: "button" }, ...canvases, make("span", { textContent: mse.toFixed(3) }));
   button.setAttribute("aria-label", `${name(place)}, error ${mse.toFixed(3)}: try it`);
-  button.append(...canvases, text);
   button.addEventListener("click", () => {
     document.dispatchEvent(new CustomEvent("pick", { detail: place }));
     show("try");
   });
-  item.append(button);
-  return { place, easy: mse, hard: -mse, label: page.shown.label?.[place] ?? 0, item };
+  return { place, easy: mse, hard: -mse, label: page.shown.label?.[place] ?? 0, item: make("li", {}, button) };
 }
 
 // ---------------------------------------------------------------------------------------------------- the code
@@ -477,7 +482,7 @@ function comparison(place) {
 function theCode() {
   const { principal } = page;
   const asWritten = $("principal");
-  let sliders = [];
+  const none = decode(page.limits.map(() => 0));
   let code = null;
 
   const ordered = () => Boolean(asWritten?.checked);
@@ -499,23 +504,23 @@ function theCode() {
     draw();
   }
 
-  function build() {
+  const sliders = Array.from({ length: count }, (_, i) => {
+    const [canvas, slider] = [make("canvas"), make("input", { type: "range" })];
+    slider.addEventListener("input", () => move(i, Number(slider.value)));
+    $("sliders").append(make("label", {}, make("span", { textContent: i + 1 }), canvas, slider));
+    return { canvas, slider };
+  });
+
+  // How far each slider goes, and the picture of what it adds.
+  function scale() {
     const limits = ordered() ? principal.limits : page.limits;
-    const none = decode(page.limits.map(() => 0));
-    sliders = Array.from({ length: count }, (_, i) => {
-      const label = document.createElement("label");
-      const canvas = document.createElement("canvas");
-      const slider = Object.assign(document.createElement("input"), { type: "range", min: -limits[i], max: limits[i], step: limits[i] / 100 });
-      const text = document.createElement("span");
-      text.textContent = i + 1;
-      const along = direction(i);
-      const added = decode(along.map((value) => value * limits[i]));
-      paintSigned(canvas, added.map((value, place) => value - none[place]));
-      slider.addEventListener("input", () => move(i, Number(slider.value)));
-      label.append(text, canvas, slider);
-      return { label, slider };
+    sliders.forEach(({ canvas, slider }, i) => {
+      Object.assign(slider, { min: -limits[i], max: limits[i], step: limits[i] / 100 });
+      later(() => {
+        const added = decode(direction(i).map((value) => value * limits[i]));
+        paintSigned(canvas, added.map((value, place) => value - none[place]));
+      });
     });
-    $("sliders").replaceChildren(...sliders.map(({ label }) => label));
   }
 
   function set(z) {
@@ -526,13 +531,13 @@ function theCode() {
   }
 
   asWritten?.addEventListener("change", () => {
-    build();
+    scale();
     set(code);
   });
   $("recode").addEventListener("click", () => set(yours.code));
   $("zero").addEventListener("click", () => set(page.limits.map(() => 0)));
-  build();
-  followers.push(() => set(yours.code));
+  scale();
+  follow(() => set(yours.code));
 }
 
 // ---------------------------------------------------------------------------------------------------- is it PCA?
@@ -547,11 +552,9 @@ function isItPca() {
     const [low, high] = page.range; // the axes are those of pictures from -1 to 1
     const x = yours.x.map((value) => (2 * (value - low)) / (high - low) - 1);
     const sum = new Float32Array(size);
-    for (let k = 0; k < kept; k++) {
-      const axis = axes.subarray(k * size, (k + 1) * size);
-      const [amount] = linear(x, { weight: axis });
-      for (let i = 0; i < size; i++) sum[i] += amount * axis[i];
-    }
+    linear(x, { weight: axes.subarray(0, kept * size) }).forEach((amount, k) => {
+      for (let i = 0; i < size; i++) sum[i] += amount * axes[k * size + i];
+    });
     const result = sum.map((value) => low + ((high - low) * (value + 1)) / 2);
     paint($("pca-output"), result);
     $("pca-error").textContent = `Error ${short(error(yours.x, result))}`;
@@ -560,7 +563,7 @@ function isItPca() {
   }
 
   rank.addEventListener("input", draw);
-  followers.push(() => {
+  follow(() => {
     paint($("pca-input"), yours.x);
     paint($("run-output"), yours.output);
     $("run-error").textContent = `Error ${short(error(yours.x, yours.output))}`;
@@ -595,23 +598,18 @@ function betweenPictures() {
     const code = Float32Array.from(page.map.centre, (value, i) => value + x * axes[i] + y * axes[page.map.centre.length + i]);
     paint($("place"), decode(code));
     mark("map", x, y);
-    const near = nearest(x, y);
-    const label = page.map.label ? ` The nearest test picture is of class ${page.map.label[near]}.` : "";
+    const label = page.map.label ? ` The nearest test picture is of class ${page.map.label[nearest(x, y)]}.` : "";
     $("place-note").textContent = `Point ${x.toFixed(1)}, ${y.toFixed(1)}.${label}`;
   }
 
   function nearest(x, y) {
-    let [best, least] = [0, Infinity];
-    for (let i = 0; i < points.length / 2; i++) {
-      const distance = (points[2 * i] - x) ** 2 + (points[2 * i + 1] - y) ** 2;
-      if (distance < least) [best, least] = [i, distance];
-    }
-    return best;
+    const distances = page.map.label.map((_, i) => Math.hypot(points[2 * i] - x, points[2 * i + 1] - y));
+    return distances.indexOf(Math.min(...distances));
   }
 
   function point(event) {
     const spot = new DOMPoint(event.clientX, event.clientY).matrixTransform(chart.getScreenCTM().inverse());
-    const value = ([low, high, from, to], place) => Math.max(low, Math.min(high, low + ((place - from) / (to - from)) * (high - low)));
+    const value = ([low, high, from, to], place) => Math.max(low, Math.min(high, placed([from, to, low, high], place)));
     const [x, y] = [value(frame.x, spot.x), value(frame.y, spot.y)];
     [across.value, up.value] = [(100 * x) / frame.x[1], (100 * y) / frame.y[1]];
     visit(x, y);
@@ -623,16 +621,15 @@ function betweenPictures() {
     slider.addEventListener("input", () => visit((across.value / 100) * frame.x[1], (up.value / 100) * frame.y[1]));
   }
   $("highlight")?.addEventListener("change", ({ target: { value } }) => {
-    const place = ([low, high, from, to], number) => from + ((number - low) / (high - low)) * (to - from);
     const dots = page.map.label.map((label, i) =>
-      String(label) === value ? `M${place(frame.x, points[2 * i])} ${place(frame.y, points[2 * i + 1])}h0` : "");
+      String(label) === value ? `M${placed(frame.x, points[2 * i])} ${placed(frame.y, points[2 * i + 1])}h0` : "");
     chart.querySelector(".chosen").setAttribute("d", dots.join("") || "M0 0");
   });
   options($("target"), 1);
   $("target").addEventListener("change", aim);
   $("step").addEventListener("input", walk);
   visit(0, 0);
-  followers.push(() => {
+  follow(() => {
     paint($("walk-from"), yours.output);
     aim();
   });
@@ -662,7 +659,7 @@ function denoising() {
 
   level.addEventListener("input", draw);
   $("damage").addEventListener("click", drawAnew);
-  followers.push(drawAnew);
+  follow(drawAnew);
 }
 
 function fewAtATime() {
@@ -683,15 +680,15 @@ function fewAtATime() {
   }
 
   count.addEventListener("input", draw);
-  followers.push(draw);
+  follow(draw);
 }
 
 function fromThePrior() {
-  const canvas = document.createElement("canvas");
   $("draw").addEventListener("click", () => {
-    for (const image of document.querySelectorAll("#prior img")) {
+    for (const old of [...$("prior").children]) {
+      const canvas = make("canvas");
       paint(canvas, decode(Float32Array.from(page.limits, normal)));
-      image.src = canvas.toDataURL();
+      old.replaceWith(canvas);
     }
   });
 }

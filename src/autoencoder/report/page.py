@@ -26,8 +26,8 @@ SOURCES = {  # by model: the module, and its classes and functions, that are pri
     "mlp": ("../models/networks.py", ("mlp", "_layers"), ("linear",)),
     "convolutional": ("../models/networks.py", ("convolutional",), ("convolution",)),
 }
-LIMIT = 1_000_000  # bytes above which the weights travel as float16
-TOO_LARGE = 10_000_000  # bytes above which nothing on the page can be moved
+LIMIT = 1_000_000  # bytes of a page above which its weights travel as float16, and the rest is at most 1.5 MB
+TOO_LARGE = 10_000_000  # bytes of a page above which nothing on it can be moved
 
 ENVIRONMENT = Environment(
     autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=FileSystemLoader(FOLDER)
@@ -73,7 +73,7 @@ def _fill(context: dict[str, Any], payload: dict[str, Any] | None, precision: st
         script_hash=_hash(script),
         live=payload is not None,
         precision=precision,
-        python_source=_excerpt(python, r"^(?:class|def) {}\(.*?(?=\n+^\S|\Z)", classes, PythonLexer()),
+        python_source=_excerpt(python, r"^(?:class|def) {}\(.*?(?=\n+^[^\s)]|\Z)", classes, PythonLexer()),
         script_source=_excerpt(
             script, r"^(?://[^\n]*\n)*function {}\(.*?^}}$", (*functions, "encode", "decode"), JavascriptLexer()
         ),
