@@ -49,13 +49,13 @@ def planar(pixels: np.ndarray) -> torch.Tensor:
 
 
 def one(path: Path, size: tuple[int, int] | None = None, channels: int | None = None) -> np.ndarray:
-    (found,) = decode.decode_chunk([str(path)], Wanted(size, channels))
+    found = decode.attempt(str(path), Wanted(size, channels))
     assert not isinstance(found, str), found
     return np.frombuffer(found.pixels, np.uint8).reshape(found.shape)
 
 
 def reason(path: Path) -> str:
-    (found,) = decode.decode_chunk([str(path)], Wanted())
+    found = decode.attempt(str(path), Wanted())
     assert isinstance(found, str)
     return found
 
@@ -355,7 +355,7 @@ def test_processes_decode_the_same_as_one_and_in_order(folder: Path, monkeypatch
     found = [
         picture._replace(pixels=bytes(picture.pixels)) for picture in decode.decode_all(files, Wanted(), (3, 6, 5))
     ]
-    assert found == decode.decode_chunk(files, Wanted())
+    assert found == [decode.attempt(file, Wanted()) for file in files]
 
 
 def test_images_of_a_folder_are_images(folder: Path) -> None:

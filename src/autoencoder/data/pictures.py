@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from autoencoder import paths
-from autoencoder.data.decode import SUFFIXES, Picture, Shape, Wanted, decode_all, decode_chunk
+from autoencoder.data.decode import SUFFIXES, Picture, Shape, Wanted, attempt, decode_all
 from autoencoder.errors import UserError
 from autoencoder.files import written_atomically
 
@@ -163,7 +163,7 @@ def decoded(files: list[str], wanted: Wanted) -> Iterator[tuple[int, Picture]]:
 
     Raises UserError at the first picture of another shape, or at the end, with the files that cannot be decoded.
     """
-    tried = ((path, decode_chunk([path], wanted)[0]) for path in files)
+    tried = ((path, attempt(path, wanted)) for path in files)
     first = next(((path, picture.shape) for path, picture in tried if isinstance(picture, Picture)), ("", (1, 1, 1)))
     bad: list[str] = []
     found = decode_all(files, wanted, first[1])
