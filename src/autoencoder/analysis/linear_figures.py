@@ -90,6 +90,7 @@ def weight_products(
         axes.set_title(name)
         bar = place(figure, MARGIN + panel * step + 0.3, top + side + MARGIN, side - 0.6, 0.09)
         figure.colorbar(picture, bar, orientation="horizontal", ticks=MaxNLocator(4, symmetric=True))
+        bar.tick_params(labelsize=10 if limit > 0.01 else 8)  # noqa: PLR2004 (more digits)
         bar.set_xlabel("entry" if matrix is inner or pooling == 1 else f"entry, mean of {pooling} × {pooling}")
     return figure
 
