@@ -106,7 +106,7 @@ def reconstructions(
             label_columns(axes, [str(label) for label in labels.tolist()], images.shape[-1])
             axes.tick_params(labeltop=True, labelbottom=False)
     errors = (reconstruction - x).square().mean(1).tolist()
-    texts = [f"{error:.3f}" if error > 5e-4 else f"{error:.0e}" for error in errors]  # noqa: PLR2004 (less is 0.000)
+    texts = [f"{error:.0e}" if 0 < error < 5e-4 else f"{error:.3f}" for error in errors]  # noqa: PLR2004 (0.000)
     label_columns(axes, texts, images.shape[-1])
     axes.set_xlabel("mean squared error of the image, pixels scaled to [−1, 1]")
     bar = place(figure, left + strip_width + MARGIN, top + 2 * (strip_height + gap), 0.09, strip_height)
