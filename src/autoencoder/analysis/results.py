@@ -36,14 +36,9 @@ class Results:
         """The length of the code, as the rank of a map: at most the number of pixels."""
         return min(self.description.code_dimensions, self.description.input_dimensions)
 
-    @property
-    def has_optimum(self) -> bool:
-        """Whether PCA with a code of this length makes an error, and the error is known: see `subspace`."""
-        return self.description.code_dimensions < min(self.description.input_dimensions, len(self.optimum.test_mse))
-
     def optimum_mse(self, split: str) -> float | None:
-        """The error of PCA with a code of the same length; None without `has_optimum`."""
-        if not self.has_optimum:
+        """The error of PCA with a code of the same length; None if that is as long as an image, or unknown."""
+        if self.description.code_dimensions >= min(self.description.input_dimensions, len(self.optimum.test_mse)):
             return None
         return self.optimum.by_rank(split, centred=self.centred)[self.rank].item()
 
