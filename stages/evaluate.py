@@ -31,11 +31,16 @@ def evaluate() -> None:
     of_family, tables = judged(results, test["mse"])
     test |= of_family
     ratio = f", {test['ratio_to_optimum']:.3f} times the optimum" if "ratio_to_optimum" in test else ""
+    if results.rank > (ranks := len(results.optimum.test_mse) - 1):
+        click.echo(
+            f"note: the optimum is left out: it is known up to rank {ranks}, the code has {results.rank} numbers"
+        )
     click.echo(f"test mse {test['mse']:.4f}{ratio}, as good as {test['equivalent_rank']:.1f} principal components")
     if isinstance(results.model, LinearAutoencoder):
         pca, tables["principal_angles"] = compare_subspaces(results.model, results.optimum)
         figures["pca"] = pca
-        click.echo(f"{pca['directions_captured']:.1f} of {pca['code_dimensions']} principal directions captured")
+        directions = len(tables["principal_angles"])
+        click.echo(f"{pca['directions_captured']:.1f} of {directions} principal directions captured")
     for name, rows in tables.items():
         write_csv(paths.FAMILY / f"{name}.csv", rows)
     keep_only(paths.FAMILY, {f"{name}.csv" for name in tables})

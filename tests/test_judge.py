@@ -159,7 +159,7 @@ def test_the_wiener_filters_error_is_what_a_denoiser_with_its_weights_measures(d
     layer = nn.Linear(6, 6, bias=False)
     with torch.no_grad():
         layer.weight.copy_(wiener)
-    measured = judge.denoising_mse(Autoencoder(layer, nn.Identity()), corruption, x, 1_000)
+    measured = judge.denoising_mse(Autoencoder(layer, nn.Identity()), corruption, x.split(1_000))
     assert measured == pytest.approx(optimum, rel=0.01)
 
 
@@ -293,7 +293,7 @@ def test_units_whose_mean_never_changes_are_not_active() -> None:
         encoder.weight.zero_()
         encoder.weight[1, 0] = 1
     x = torch.rand(50, 3)
-    by_unit, active = judge.carried(Autoencoder(encoder, decoder, Variational()), x, 20)
+    by_unit, active = judge.carried(Autoencoder(encoder, decoder, Variational()), x.split(20))
     assert active == 1
     torch.testing.assert_close(by_unit, divergence(encoder(x)).double().mean(0), check_dtype=False)
 
@@ -333,5 +333,5 @@ def test_tangents_are_the_directions_in_which_the_code_changes_most(axes: Tensor
 def test_the_error_of_denoising_is_measured_against_the_clean_input() -> None:
     x = torch.rand(30, 4)
     model = Autoencoder(nn.Identity(), nn.Identity(), Constraint())
-    assert judge.denoising_mse(model, Masking(1.0, 0.0), x, 7) == pytest.approx(4 * x.square().mean().item())
-    assert judge.denoising_mse(model, Corruption(), x, 7) == 0
+    assert judge.denoising_mse(model, Masking(1.0, 0.0), x.split(7)) == pytest.approx(4 * x.square().mean().item())
+    assert judge.denoising_mse(model, Corruption(), x.split(7)) == 0

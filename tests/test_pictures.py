@@ -49,13 +49,13 @@ def planar(pixels: np.ndarray) -> torch.Tensor:
 
 
 def one(path: Path, size: tuple[int, int] | None = None, channels: int | None = None) -> np.ndarray:
-    (found,) = decode.decode_chunk([str(path)], Wanted(size, channels))
+    found = decode.attempt(str(path), Wanted(size, channels))
     assert not isinstance(found, str), found
     return np.frombuffer(found.pixels, np.uint8).reshape(found.shape)
 
 
 def reason(path: Path) -> str:
-    (found,) = decode.decode_chunk([str(path)], Wanted())
+    found = decode.attempt(str(path), Wanted())
     assert isinstance(found, str)
     return found
 
@@ -138,7 +138,7 @@ def test_names_are_ordered_by_their_normalised_bytes_in_any_script(folder: Path)
     for name in names:
         (folder / unicodedata.normalize("NFD", name)).touch()
     (folder / os.fsdecode(b"\xff.bmp")).touch()
-    found = [os.fsencode(path).rpartition(b"/")[2] for path in pictures.find(str(folder)).pictures]
+    found = [os.fsencode(path).rpartition(b"/")[2] for path in pictures.find(str(folder))[0]]
     expected = sorted(name.encode() for name in names)
     assert [unicodedata.normalize("NFC", name.decode()).encode() for name in found[:-1]] == expected
     assert found[-1] == b"\xff.bmp"
@@ -350,12 +350,12 @@ def test_a_large_jpeg_is_decoded_smaller_and_looks_the_same(tmp_path: Path) -> N
 
 def test_processes_decode_the_same_as_one_and_in_order(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(folder, 200)
-    files = pictures.find(str(folder)).pictures
+    files = pictures.find(str(folder))[0]
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     found = [
         picture._replace(pixels=bytes(picture.pixels)) for picture in decode.decode_all(files, Wanted(), (3, 6, 5))
     ]
-    assert found == decode.decode_chunk(files, Wanted())
+    assert found == [decode.attempt(file, Wanted()) for file in files]
 
 
 def test_images_of_a_folder_are_images(folder: Path) -> None:

@@ -15,10 +15,15 @@ Progress = Callable[[list[tuple[Tensor, Tensor]]], Iterable[tuple[Tensor, Tensor
 
 
 def pixel_class_errors(images: Images, progress: Progress) -> dict[str, float]:
-    """The share of test images that raw pixels classify wrongly, with one neighbour; none without classes."""
+    """The share of test images that raw pixels classify wrongly, with one neighbour; none without classes.
+
+    At most TRAIN_LIMIT training and TEST_LIMIT test images take part: no more are in memory.
+    """
     if images.train_labels is None or images.test_labels is None:
         return {}
-    arguments = (scale(images.train), images.train_labels, scale(images.test), images.test_labels)
+    train, train_labels = thin(images.train, TRAIN_LIMIT), thin(images.train_labels, TRAIN_LIMIT)
+    test, test_labels = thin(images.test, TEST_LIMIT), thin(images.test_labels, TEST_LIMIT)
+    arguments = (scale(train), train_labels, scale(test), test_labels)
     return {
         "pixel_probe_error": probe_error(*arguments),
         "pixel_neighbour_error": neighbour_error(*arguments, progress=progress),

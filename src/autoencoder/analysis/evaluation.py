@@ -76,7 +76,7 @@ def errors(results: Results, by_image: Mapping[str, Float64[Tensor, " n"]]) -> d
 
 
 def _beside_optimum(results: Results, split: str, mse: float) -> dict[str, float]:
-    """Nothing for a code that is as long as an image: PCA makes no error then."""
+    """Nothing for a code that is as long as an image, for PCA makes no error then, or longer than ranks are known."""
     if (optimum := results.optimum_mse(split)) is None:
         return {}
     centred = results.optimum.by_rank(split, centred=True)[results.rank].item()
@@ -84,7 +84,7 @@ def _beside_optimum(results: Results, split: str, mse: float) -> dict[str, float
 
 
 def class_errors(results: Results, neighbours: int, progress: Progress) -> dict[str, float]:
-    """The share of test images that codes classify wrongly, and the share for PCA's codes of the same length.
+    """The share of test images that codes classify wrongly, and that of PCA's codes of the same length, if known.
 
     None without classes.
     """
@@ -97,7 +97,8 @@ def class_errors(results: Results, neighbours: int, progress: Progress) -> dict[
     def pca_codes(images: UInt8[Tensor, "n *image"]) -> Float[Tensor, "n code"]:
         return torch.cat([torch.mm(scale(batch), axes) for batch in images.split(BATCH)])
 
-    for name, encode in (("", results.codes), ("pca_", pca_codes)):
+    kinds = {"": results.codes} | ({"pca_": pca_codes} if axes.shape[1] == results.rank else {})
+    for name, encode in kinds.items():
         arguments = (encode(images.train), images.train_labels, encode(images.test), images.test_labels)
         found[f"{name}probe_error"] = probe_error(*arguments)
         found[f"{name}neighbour_error"] = neighbour_error(*arguments, neighbours=neighbours, progress=progress)

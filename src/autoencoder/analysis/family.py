@@ -8,7 +8,7 @@ from torch import Tensor
 
 from autoencoder.analysis import classify, judge
 from autoencoder.analysis.optimum import moments
-from autoencoder.analysis.results import Results
+from autoencoder.analysis.results import BATCH, Results
 from autoencoder.analysis.subspace import LARGEST
 from autoencoder.models.constraint import Variational
 from autoencoder.training.objective import Objective, objective
@@ -80,10 +80,9 @@ def _units(codes: Tensor, by_unit: Tensor | None) -> list[Unit]:
 
 
 def _variational(results: Results, asked: Objective) -> tuple[Figures, Tensor]:
-    x = results.inputs(results.images.test)
-    by_unit, active = judge.carried(results.model, x, 1_000)
+    by_unit, active = judge.carried(results.model, map(results.inputs, results.images.test.split(BATCH)))
     nats, divergence = asked.nats(results.model, results.images.test), by_unit.sum().item()
-    sampled = classify.thin(x, SAMPLED_IMAGES)
+    sampled = results.inputs(classify.thin(results.images.test, SAMPLED_IMAGES))
     return {
         "nats": nats,
         "reconstruction_nats": nats - divergence,
@@ -97,13 +96,12 @@ def _variational(results: Results, asked: Objective) -> tuple[Figures, Tensor]:
 
 def _denoising(results: Results, asked: Objective) -> tuple[Figures, list[Level]]:
     trained, images, lowest = asked.corruption.level, results.images, results.model.lowest
-    x = results.inputs(images.test)
-    large = x.shape[1] > LARGEST  # then a matrix of moments would not fit into memory
+    large = images.test[0].numel() > LARGEST  # then a matrix of moments would not fit into memory
     means = None if large else (moments(images.train, lowest), moments(images.test, lowest))
     rows = []
     for level in sorted({*LEVELS, trained}):
         corruption = replace(asked.corruption, level=level)
-        mse = judge.denoising_mse(results.model, corruption, x, 1_000)
+        mse = judge.denoising_mse(results.model, corruption, map(results.inputs, images.test.split(BATCH)))
         best = means and judge.denoising_optimum(corruption, *means, results.rank, affine=results.centred)
         rows.append(Level(level, mse, best))
     at_trained = next(row for row in rows if row.level == trained)

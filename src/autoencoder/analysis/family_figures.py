@@ -145,7 +145,7 @@ def spectrum(mse_by_rank: Float64[Tensor, " ranks"], mse: float, rank: float, co
     axes.hlines(mse, 0, max(rank, code_dimensions), color=BLUE, lw=1, ls=(0, (4, 3)))
     axes.plot(code_dimensions, mse, "o", color=BLUE, ms=7, label=f"this model with its {numbers}")
     axes.plot(rank, mse, "D", color=ORANGE, ms=6, label=f"PCA that is as good: {rank:.1f}")
-    axes.set_xlim(0, last)
+    axes.set_xlim(0, max(last, code_dimensions))
     axes.set_xlabel("numbers in the code")
     axes.set_ylabel("mean squared error, [−1, 1]")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

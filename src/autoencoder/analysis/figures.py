@@ -87,15 +87,14 @@ def reconstructions(
     code_dimensions: int,
 ) -> Figure:
     """Original, reconstruction and their difference, a column per image, its class above, if any, its error below."""
-    n, inputs = reconstruction.shape
-    x = scale(images)
+    n, x = len(images), scale(images)
     original, rebuilt = unscale(x), unscale(reconstruction)
     strips = [mosaic(pictures(pixels, images.shape), n) for pixels in (original, rebuilt, rebuilt - original)]
     height, width = strips[0].shape[:2]
     left, top, strip_width, gap = 1.25, 0.68, 0.62 * n - 0.06, 0.09
     strip_height = strip_width * height / width
     figure = new_figure(
-        f"{inputs} pixels, rebuilt from {count(code_dimensions, 'number')}",
+        f"{_amount(images.shape)}, rebuilt from {count(code_dimensions, 'number')}",
         top + 3 * (strip_height + gap) + 0.42,
         max(5.0, left + strip_width + 0.65),
     )
@@ -106,12 +105,18 @@ def reconstructions(
         if row == 0 and labels is not None:
             label_columns(axes, [str(label) for label in labels.tolist()], images.shape[-1])
             axes.tick_params(labeltop=True, labelbottom=False)
-    errors = (reconstruction - x).square().mean(1)
-    label_columns(axes, [f"{error:.3f}" for error in errors.tolist()], images.shape[-1])
+    errors = (reconstruction - x).square().mean(1).tolist()
+    texts = [f"{error:.0e}" if 0 < error < 5e-4 else f"{error:.3f}" for error in errors]  # noqa: PLR2004 (0.000)
+    label_columns(axes, texts, images.shape[-1])
     axes.set_xlabel("mean squared error of the image, pixels scaled to [−1, 1]")
     bar = place(figure, left + strip_width + MARGIN, top + 2 * (strip_height + gap), 0.09, strip_height)
     figure.colorbar(picture, bar, ticks=[-1, 0, 1])
     return figure
+
+
+def _amount(shape: Sequence[int]) -> str:
+    """How many numbers an image of `shape` […, channels, height, width] is: pixels, if it is grey."""
+    return f"{math.prod(shape[-3:])} {'pixels' if shape[-3] == 1 else 'colour values'}"
 
 
 def code(
@@ -122,7 +127,7 @@ def code(
 ) -> Figure:
     """An image, its code as numbers in a picture, and its reconstruction; `maps` are the formulas of the latter two."""
     inputs, dimensions = reconstruction.numel(), code.numel()
-    title = f"{inputs} pixels → {count(dimensions, 'number')}: {inputs / dimensions:.3g}-fold compression"
+    title = f"{_amount(image.shape)} → {count(dimensions, 'number')}: {inputs / dimensions:.3g}-fold compression"
     figure = new_figure(title, 2.55)
     side, gap, top = 1.75, 0.45, 0.7
     panels = (

@@ -4,7 +4,7 @@ What has an optimum is judged against it, and what has none against principal co
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from jaxtyping import Float, Float64
@@ -34,12 +34,12 @@ def equivalent_rank(mse: float, mse_by_rank: Float64[Tensor, " ranks"]) -> float
 
 
 @torch.no_grad()
-def carried(model: Autoencoder, x: Float[Tensor, "n input"], batch_size: int) -> tuple[Float64[Tensor, " code"], int]:
+def carried(model: Autoencoder, batches: Iterable[Float[Tensor, "_ input"]]) -> tuple[Float64[Tensor, " code"], int]:
     """How many nats each unit of a variational code carries, its mean divergence, and how many units are active.
 
     Active units are those whose mean varies among images (Burda et al. 2016).
     """
-    encoded = torch.cat([model.encoder(batch).double() for batch in x.split(batch_size)])
+    encoded = torch.cat([model.encoder(batch).double() for batch in batches])
     variances = model.constraint.code(encoded).var(0, correction=0)
     return divergence(encoded).mean(0), int((variances > ACTIVE_VARIANCE).sum())
 
@@ -111,14 +111,15 @@ def tangents(encode: Encode, x: Float[Tensor, "1 input"], count: int) -> Float64
 
 @torch.no_grad()
 def denoising_mse(
-    model: Autoencoder, corruption: Corruption, x: Float[Tensor, "n input"], batch_size: int, seed: int = 0
+    model: Autoencoder, corruption: Corruption, batches: Iterable[Float[Tensor, "_ input"]], seed: int = 0
 ) -> float:
     """The mean squared error, on [-1, 1], of the reconstructions of corrupted inputs, against the clean inputs."""
-    total, generator = 0.0, torch.Generator().manual_seed(seed)
-    for batch in x.split(batch_size):
+    total, count, generator = 0.0, 0, torch.Generator().manual_seed(seed)
+    for batch in batches:
         noise = corruption.draw(len(batch), batch.shape[1], generator)
         total += mse_per_image(model(corruption.apply(batch, noise)), batch, corruption.lowest).double().sum().item()
-    return total / len(x)
+        count += len(batch)
+    return total / count
 
 
 Means = tuple[Float64[Tensor, " input"], Float64[Tensor, "input input"]]  # E[x], E[x xᵀ]

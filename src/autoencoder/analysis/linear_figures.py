@@ -61,7 +61,7 @@ def weights(units: Float[Tensor, "code input"], image_shape: tuple[int, int, int
 def weight_products(
     encoder: Float[Tensor, "code input"],
     decoder: Float[Tensor, "input code"],
-    principal: Float64[Tensor, "input code"],
+    principal: Float64[Tensor, "input axes"],
     captured: float,
 ) -> Figure:
     """W_dec W_enc beside V Vᵀ, which it would be at the optimum, and W_enc W_dec, which would be the identity.
@@ -73,7 +73,7 @@ def weight_products(
     pooling = math.ceil(inputs / CELLS)
     learned = _pooled_product(decoder, encoder, pooling)
     projector, inner = _pooled_product(principal, principal.T, pooling), encoder @ decoder
-    directions = count(dimensions, "direction")
+    directions = count(principal.shape[1], "direction")
     figure = new_figure(f"The learned map has {captured:.1f} of {directions} in common with the PCA projector", 3.85)
     side, top = 2.45, 0.7
     step = (WIDTH - 2 * MARGIN - side) / 2
@@ -90,6 +90,7 @@ def weight_products(
         axes.set_title(name)
         bar = place(figure, MARGIN + panel * step + 0.3, top + side + MARGIN, side - 0.6, 0.09)
         figure.colorbar(picture, bar, orientation="horizontal", ticks=MaxNLocator(4, symmetric=True))
+        bar.tick_params(labelsize=10 if limit > 0.01 else 8)  # noqa: PLR2004 (more digits)
         bar.set_xlabel("entry" if matrix is inner or pooling == 1 else f"entry, mean of {pooling} × {pooling}")
     return figure
 

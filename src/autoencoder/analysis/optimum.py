@@ -90,7 +90,7 @@ def _mse_by_rank(
     return left.clamp_min(torch.finfo(left.dtype).eps)  # what is below is rounding; results are divided by these
 
 
-def principal_cosines(a: Float[Tensor, "input code"], b: Float[Tensor, "input code"]) -> Float64[Tensor, " code"]:
+def principal_cosines(a: Float[Tensor, "input code"], b: Float[Tensor, "input axes"]) -> Float64[Tensor, " fewer"]:
     """Cosines of the principal angles between the spans of two matrices' columns, in descending order, in [0, 1].
 
     Björck & Golub 1973: the singular values of Q_aᵀ Q_b. The sum of their squares counts the directions in common.

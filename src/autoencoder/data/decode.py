@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import chain
 from typing import Any, NamedTuple
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -87,20 +86,16 @@ def _resized(image: Image.Image, size: tuple[int, int] | None) -> Image.Image:
     return image.resize((width, height), Image.Resampling.BILINEAR, (left, top, image.width - left, image.height - top))
 
 
-def decode_chunk(paths: Sequence[str], wanted: Wanted) -> list[Picture | str]:
-    """The pictures in the files `paths`; for each that cannot be decoded the reason."""
-    found: list[Picture | str] = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for path in paths:
-            try:
-                found.append(decode(path, wanted))
-            except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-                found.append(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller")
-            except Exception as error:  # Pillow raises many kinds for damaged files
-                found.append(_reason(error, path))
-    return found
+def attempt(path: str, wanted: Wanted) -> Picture | str:
+    """The picture in the file `path`, or the reason why it cannot be decoded."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return decode(path, wanted)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller"
+    except Exception as error:  # Pillow raises many kinds for damaged files
+        return _reason(error, path)
 
 
 def _reason(error: Exception, path: str) -> str:
@@ -111,7 +106,7 @@ def _reason(error: Exception, path: str) -> str:
 
 
 def decode_all(paths: Sequence[str], wanted: Wanted, shape: Shape) -> Iterator[Picture | str]:
-    """`decode_chunk` of any number of files, in their order, by as many processes as there are cores.
+    """`attempt` at any number of files, in their order, by as many processes as there are cores.
 
     The processes write pixels into memory that all of them share: those of a picture are there until the next is asked
     for, and only if it has this `shape`. A bounded number is in memory at a time. Raises UserError if a process dies.
@@ -121,7 +116,7 @@ def decode_all(paths: Sequence[str], wanted: Wanted, shape: Shape) -> Iterator[P
     chunks = [paths[first : first + chunk] for first in range(0, len(paths), chunk)]
     workers = min(os.cpu_count() or 1, len(chunks))
     if workers <= 1:
-        yield from chain.from_iterable(decode_chunk(each, wanted) for each in chunks)
+        yield from (attempt(path, wanted) for path in paths)
         return
     context, places = multiprocessing.get_context("spawn"), AHEAD * workers
     memory = context.RawArray("B", places * chunk * size)
@@ -150,12 +145,13 @@ def _taken(first: int, decoded: "Future[list[Shape | str]]", memory: Any, size: 
 
 def _decode_into(first: int, paths: Sequence[str], wanted: Wanted, size: int) -> list[Shape | str]:
     """In a process of the pool: decode a chunk; write pixels of this `size` into memory, from picture `first` on."""
-    shapes: list[Shape | str] = []
-    for index, found in enumerate(decode_chunk(paths, wanted), first):
-        if isinstance(found, Picture) and len(found.pixels) == size:
-            _shared[index * size : (index + 1) * size] = found.pixels
-        shapes.append(found if isinstance(found, str) else found.shape)
-    return shapes
+    found: list[Shape | str] = []
+    for index, path in enumerate(paths, first):
+        picture = attempt(path, wanted)
+        if isinstance(picture, Picture) and len(picture.pixels) == size:
+            _shared[index * size : (index + 1) * size] = picture.pixels  # to keep pixels until the end takes time
+        found.append(picture if isinstance(picture, str) else picture.shape)
+    return found
 
 
 def _begin(memory: Any) -> None:

@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from itertools import accumulate, pairwise
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import NamedTuple
 
 from tqdm import tqdm
 
 from autoencoder import paths
-from autoencoder.data.decode import SUFFIXES, Picture, Shape, Wanted, decode_all, decode_chunk
+from autoencoder.data.decode import SUFFIXES, Picture, Shape, Wanted, attempt, decode_all
 from autoencoder.errors import UserError
 from autoencoder.files import written_atomically
 
@@ -27,29 +26,22 @@ SPLITS = ("train", "test", "validation")
 HEADER = 1_024  # bytes before the pixels, so that these can be written before their number is known
 
 
-class Found(NamedTuple):
-    """The pictures of a folder in their order, and the other files: hidden ones are left out of both."""
-
-    pictures: list[str]
-    others: list[str]
-
-
 def is_folder_of_pictures(name: str) -> bool:
     """Whether data/sets/`name` holds pictures instead of a source.yaml."""
     folder = paths.SETS / name
     return folder.is_dir() and not (folder / "source.yaml").exists()
 
 
-def find(folder: str) -> Found:
-    """All files below `folder`, in the order of their names' UTF-8 bytes after NFC: the same on every file system.
+def find(folder: str) -> tuple[list[str], list[str]]:
+    """The pictures below `folder`, and its other files; hidden ones are left out of both.
 
-    Links to files are followed. Raises UserError for a link to a folder.
+    They are in the order of their names' UTF-8 bytes after NFC: the same on every file system. Links to files are
+    followed. Raises UserError for a link to a folder.
     """
-    found = Found([], [])
-    for file in _files(folder):
-        is_picture = f".{file.name.rpartition('.')[2].lower()}" in SUFFIXES
-        (found.pictures if is_picture else found.others).append(file.path)
-    return Found(sorted(found.pictures, key=_order), sorted(found.others, key=_order))
+    by_kind: dict[bool, list[str]] = {True: [], False: []}
+    for path in sorted((file.path for file in _files(folder)), key=_order):
+        by_kind[f".{path.rpartition('.')[2].lower()}" in SUFFIXES].append(path)
+    return by_kind[True], by_kind[False]
 
 
 def _files(folder: str) -> Iterator["os.DirEntry[str]"]:
@@ -115,16 +107,16 @@ def convert(name: str, target: Path, wanted: Wanted, test: float, validation: fl
     if some cannot be decoded (all are tried) or differ in shape, or if a split stays empty; then nothing is written.
     """
     folder = str(paths.SETS / name)
-    found = find(folder)
-    if not found.pictures:
+    files, others = find(folder)
+    if not files:
         kinds = ", ".join(sorted(suffix.removeprefix(".") for suffix in SUFFIXES))
-        raise UserError(f"{folder}: expected pictures ({kinds}), found none among {len(found.others):,} files")
-    labels = classes(found.pictures, folder)
+        raise UserError(f"{folder}: expected pictures ({kinds}), found none among {len(others):,} files")
+    labels = classes(files, folder)
     members: dict[str, list[int]] = {split: [] for split in SPLITS}
     with written_atomically(target) as file, TemporaryFile(dir=target.parent) as other, TemporaryFile() as third:
         file.seek(HEADER)
         pixels = dict(zip(SPLITS, (file, other, third), strict=True))  # training images go where they stay
-        for index, picture in decoded(found.pictures, wanted):
+        for index, picture in decoded(files, wanted):
             shape = picture.shape
             split = split_of(hashlib.sha256(picture.pixels).digest(), test, validation)
             pixels[split].write(picture.pixels)
@@ -133,7 +125,7 @@ def convert(name: str, target: Path, wanted: Wanted, test: float, validation: fl
         if empty:
             raise UserError(
                 f"{folder}: expected images in every split, found {' and '.join(empty)} empty "
-                f"({len(found.pictures):,} pictures, data.test_fraction {test}); add pictures or change the fraction"
+                f"({len(files):,} pictures, data.test_fraction {test}); add pictures or change the fraction"
             )
         for rest in (other, third):
             rest.seek(0)
@@ -145,7 +137,10 @@ def convert(name: str, target: Path, wanted: Wanted, test: float, validation: fl
         file.seek(0)
         file.write(_header(sizes))
     counts = ", ".join(f"{len(indices):,} {split}" for split, indices in members.items() if indices)
-    return [f"{name}: {counts} images of {' × '.join(map(str, shape))} in {target}", *_notes(found, labels)]
+    return [
+        f"{name}: {counts} images of {' × '.join(map(str, shape))} in {target}",
+        *_notes(files, others, labels or []),
+    ]
 
 
 def _header(sizes: dict[str, list[int]]) -> bytes:
@@ -163,7 +158,7 @@ def decoded(files: list[str], wanted: Wanted) -> Iterator[tuple[int, Picture]]:
 
     Raises UserError at the first picture of another shape, or at the end, with the files that cannot be decoded.
     """
-    tried = ((path, decode_chunk([path], wanted)[0]) for path in files)
+    tried = ((path, attempt(path, wanted)) for path in files)
     first = next(((path, picture.shape) for path, picture in tried if isinstance(picture, Picture)), ("", (1, 1, 1)))
     bad: list[str] = []
     found = decode_all(files, wanted, first[1])
@@ -190,12 +185,11 @@ def _mixed(path: str, shape: Shape, other_path: str, other_shape: Shape) -> User
     )
 
 
-def _notes(found: Found, labels: list[int] | None) -> Iterator[str]:
-    if found.others:
-        names = ", ".join(shown(path).rpartition("/")[2] for path in found.others[:3])
-        more = ", …" * (len(found.others) > 3)  # noqa: PLR2004
-        yield f"note: left out, for their suffixes: {len(found.others):,} files ({names}{more})"
-    for label, count in sorted(Counter(labels or []).items()):
+def _notes(files: list[str], others: list[str], labels: list[int]) -> Iterator[str]:
+    if others:
+        names = ", ".join(shown(path).rpartition("/")[2] for path in others[:3])
+        more = ", …" * (len(others) > 3)  # noqa: PLR2004
+        yield f"note: left out, for their suffixes: {len(others):,} files ({names}{more})"
+    for label, count in sorted(Counter(labels).items()):
         if count == 1:
-            path = found.pictures[(labels or []).index(label)]
-            yield f"warning: {shown(path)} is the only picture of its class"
+            yield f"warning: {shown(files[labels.index(label)])} is the only picture of its class"

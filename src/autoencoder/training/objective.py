@@ -130,11 +130,11 @@ def mse_per_image(
 def squared_errors(model: Autoencoder, images: UInt8[Tensor, "n *image"], batch_size: int) -> Float64[Tensor, " n"]:
     """Per image, the mean over its pixels of the squared error of its reconstruction, in units of [-1, 1]."""
     device = next(model.parameters()).device
-    errors = []
-    for batch in images.split(batch_size):
+    errors = torch.empty(len(images), dtype=torch.float64)  # a tensor per batch, if kept, would fragment the heap
+    for found, batch in zip(errors.split(batch_size), images.split(batch_size), strict=True):
         x = scale(batch.to(device), model.lowest)
-        errors.append(mse_per_image(model(x), x, model.lowest).cpu().double())
-    return torch.cat(errors)
+        found.copy_(mse_per_image(model(x), x, model.lowest))
+    return errors
 
 
 def mean_squared_error(model: Autoencoder, images: UInt8[Tensor, "n *image"], batch_size: int) -> float:

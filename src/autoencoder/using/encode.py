@@ -37,7 +37,7 @@ def named(arguments: Sequence[str], standard_input: Iterable[str]) -> list[str]:
         if argument == "-":
             files += [line.rstrip("\n") for line in standard_input if line.strip()]
         else:
-            files += pictures.find(argument).pictures if Path(argument).is_dir() else [argument]
+            files += pictures.find(argument)[0] if Path(argument).is_dir() else [argument]
     if not files:
         raise UserError(f"{' '.join(arguments)}: expected pictures, found none")
     return files
