@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import pairwise
 
 from autoencoder import paths
@@ -88,8 +88,6 @@ class Search:
         try:
             future.result()
             self.engine.collect(job)
-        except CancelledError:
-            raise UserError(f"{job.name}: lost with its engine; what is finished is kept; type it again") from None
         except UserError as error:
             if runner.DIVERGED not in str(error):
                 raise
