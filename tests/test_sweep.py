@@ -208,8 +208,20 @@ def searched(own_clone: Path) -> Path:
     return own_clone
 
 
+def tracked(folder: Path) -> set[str]:
+    """The states of the search as `track --all` tags their runs."""
+    from autoencoder.tracking.client import MlflowClient
+
+    done = run("autoencoder", "track", "--all", cwd=folder, timeout=280)
+    assert done.stdout.count(": tracked\n") == 5, done.stdout + done.stderr
+    runs = MlflowClient(f"sqlite:///{folder}/mlflow.db").search_runs(["1"])
+    assert not any("mlflow.parentRunId" in run.data.tags for run in runs)
+    return {run.data.tags["autoencoder.sweep.some"] for run in runs}
+
+
 @needs_optuna
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of MLflow and its database
 def test_every_state_is_an_experiment_with_the_bytes_of_a_straight_training(searched: Path) -> None:
     printed = search(searched, "--jobs", "2")
     assert printed.startswith("some: 0 states known, 5 to train")
@@ -228,6 +240,7 @@ def test_every_state_is_an_experiment_with_the_bytes_of_a_straight_training(sear
     }
     lock = run("git", "show", f"{rendered[best]}:dvc.lock", cwd=searched).stdout
     assert "report.html" in lock
+    assert tracked(searched) == there.keys()
 
     number = int(best.removeprefix("some-")) - 5
     point = {"model.code_dimensions": (4, 16)[number // 2], "train.learning_rate": (0.01, 0.1)[number % 2]}
