@@ -234,16 +234,18 @@ def run_start(run_id: str) -> int:
 
 @pytest.mark.usefixtures("workspace")
 def test_a_workspace_that_was_moved_finds_its_artifacts(tmp_path: Path) -> None:
-    """Also with a name that an address has to encode. A copy is a workspace of its own."""
-    moved = Path(shutil.copytree("before", tmp_path / "перенесено"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(moved)
-        server.check_database()
-        found = sql_all("SELECT artifact_location FROM experiments UNION SELECT artifact_uri FROM runs UNION SELECT "
-                        "artifact_location FROM logged_models UNION SELECT source FROM model_versions UNION SELECT "
-                        "storage_location FROM model_versions")  # fmt: skip
-    assert len(found) == 4
-    assert all(location.startswith((moved.as_uri(), str(moved))) for location in found)
+    """Also from and to a name that an address has to encode. A copy is a workspace of its own."""
+    moved = Path("before")
+    for name in ("перенесено", "it's #1 & `x`", "again"):
+        moved = Path(shutil.copytree(moved, tmp_path / name))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(moved)
+            server.check_database()
+            found = sql_all("SELECT artifact_location FROM experiments UNION SELECT artifact_uri FROM runs UNION "
+                            "SELECT artifact_location FROM logged_models UNION SELECT source FROM model_versions UNION "
+                            "SELECT storage_location FROM model_versions")  # fmt: skip
+        assert len(found) == 4
+        assert all(location.startswith((moved.as_uri(), str(moved))) for location in found), found
 
 
 REFUSALS = [

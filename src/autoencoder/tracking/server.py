@@ -76,7 +76,8 @@ def check_database() -> None:
 def _follow(connection: sqlite3.Connection, folder: Path) -> None:
     """Replace the folder in which the database was made by `folder`, wherever the database names it."""
     (first,) = connection.execute("SELECT artifact_location FROM experiments ORDER BY experiment_id LIMIT 1").fetchone()
-    before, found, _ = unquote(urlsplit(first).path).rpartition(f"/{ARTIFACTS}")
+    path = unquote(urlsplit(first).path) if first.startswith("file:") else first
+    before, found, _ = path.rpartition(f"/{ARTIFACTS}")
     if not found or Path(before) == folder or "MLFLOW_TRACKING_URI" in os.environ:
         return
     for table, column in LOCATIONS:
