@@ -118,7 +118,7 @@ def test_a_search_that_is_started_again_proposes_nothing_twice(method: str) -> N
         assert 0.001 <= point["train.learning_rate"] <= 0.1
         assert point["model.code_dimensions"] in (4, 8, 16)
         points.append(point)
-        searcher.tell(number, found(number, point, 1 / number))
+        searcher.tell(found(number, point, 1 / number))
     again = study.Searcher(asked, [found(number, point, 1 / number) for number, point in enumerate(points, 1)])
     assert again.ask(4) == searcher.ask(4) not in points
 

@@ -84,7 +84,6 @@ class Search:
         return Job(self.sweep.name, rung.offset + point, point, alive, self.commit, flat)
 
     def _finish(self, job: Job, future: "Future[None]") -> None:
-        found = None
         try:
             future.result()
             self.engine.collect(job)
@@ -95,8 +94,8 @@ class Search:
         else:
             found = self.known[job.number] = study.known(self.sweep, [job.number])[job.number]
             self.progress.ended(job, found)
-        if job.number == job.point:
-            self.searcher.tell(job.point, found)
+            if job.number == job.point:
+                self.searcher.tell(found)
 
 
 def complete(sweep: Sweep, state: State) -> None:
