@@ -171,6 +171,19 @@ def test_progress_shows_what_runs_on_a_terminal_and_what_ended_on_a_pipe(
     )
 
 
+@pytest.mark.usefixtures("workspace")
+def test_the_estimate_counts_the_epochs_of_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 600.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    asked = sweep(GRID.replace("{1: 4, 3: 1}", "{10: 4, 30: 1}"))
+    progress = Progress(asked, [found(number, asked.grid[number - 1], 0.5) for number in (1, 2)])
+    for number, epochs in ((3, 10), (8, 30)):
+        progress.started(runner.Job("some", number, 4, frozenset(), "0" * 40, asked.params(asked.grid[3], epochs)))
+    progress.ended(progress.running[3], found(3, asked.grid[2], 0.25))
+    progress.note({"number": 8, "epoch": 20, "validation_mse": 0.25})  # goes on from the tenth
+    assert progress._estimate() == ", about 10 min"  # 20 epochs in ten minutes, 20 are left
+
+
 def test_a_lock_is_held_by_the_child_of_a_process_that_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with runner.locked(path) as held:
