@@ -181,6 +181,7 @@ def test_a_remote_that_refuses_costs_one_line_and_no_training(
     import boto3
 
     bucket = boto3.resource("s3", endpoint_url=service).Bucket("team")
+    (clones["driver"] / "sweeps/some.yaml").write_text(GRID.replace("[4, 16]", "[4]").replace("{1: 4, 3: 1}", "{1: 2}"))
     bucket.objects.delete()
     bucket.delete()
     with cluster(clones, "one") as (address, _):
@@ -191,10 +192,10 @@ def test_a_remote_that_refuses_costs_one_line_and_no_training(
         assert made.count("/some-1\n") == 1
         bucket.create()
         printed = ended(on_workers(clones, address))
-    assert lines[0] == "some: 0 states known, 5 to train"
+    assert lines[0] == "some: 0 states known, 2 to train"
     assert len(lines) == 2
     assert re.match("Error: dvc push .*: The specified bucket does not exist.*; what is finished is kept", lines[1])
-    assert "5 states are known" in printed
+    assert "2 states are known" in printed
     assert made.split()[0] == experiments(tmp_path / "hub.git")["some-1"]
 
 
