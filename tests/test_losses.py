@@ -124,6 +124,7 @@ LOSSES: dict[str, tuple[str, Callable[[Store, str], object]]] = {
     "the end": ("end", lambda store, run: store.client.set_terminated(run, "FAILED")),
     "the run": ("its place", lambda store, run: store.client.delete_run(run)),
     "the version": ("registration", lambda store, _: store.client.delete_model_version(registry.REGISTERED, "1")),
+    "the version's place": ("registration", lambda *_: sql("UPDATE model_versions SET source = '/elsewhere'")),
     "the registry": ("registration", lambda store, _: store.client.delete_registered_model(registry.REGISTERED)),
     "an alias": ("registration", lose_alias),
 }  # fmt: skip
@@ -144,6 +145,7 @@ def test_a_loss_is_named_and_brought_back(loss: str) -> None:
     assert (found.run_id, kind in [*lacking, ""]) == (run.run_id, True), lacking
     reconcile.reconcile()
     assert mirror.which(store, read())[1] == []
+    assert registry.moved_by_hand(store, read()) == []
     (after,) = contents()
     assert after["id"] == run.run_id
     if kind not in ("model", "curves", "figures", "end"):  # MLflow gives other ids and keeps what was logged twice
