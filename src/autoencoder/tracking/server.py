@@ -40,10 +40,11 @@ def uri() -> str:
     """
     if given := os.environ.get("MLFLOW_TRACKING_URI"):
         return given
-    if any(wrong in str(root()) for wrong in ("?", "%", "\n")) or {"'", '"'} <= set(str(root())):
+    name = str(root())
+    if {"?", "%", "\n"} & set(name) or {"'", '"'} <= set(name) or name != name.encode("utf-8", "ignore").decode():
         raise UserError(
-            f"{str(root())!r}: expected a path without ?, %, line ends and both kinds of quotes, where MLflow can keep "
-            "its database; rename the folder, or set MLFLOW_TRACKING_URI"
+            f"{name!r}: expected a path in UTF-8 without ?, %, line ends and both kinds of quotes, where MLflow can "
+            "keep its database; rename the folder, or set MLFLOW_TRACKING_URI"
         )
     return f"{SQLITE}{root() / 'mlflow.db'}"
 
