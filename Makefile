@@ -28,7 +28,7 @@ digits: setup
 	  "To run the default when you are online: git checkout params.yaml dvc.lock && make" "$(BANNER)"
 
 # The environment is in the folder that it was made in: the scripts of a moved or copied one name the old folder.
-HERE = import os; assert open("$(VENV)/folder").read() == ascii(os.getcwd())
+HERE = import os; made = "$(VENV)/folder"; assert not os.path.exists(made) or open(made).read() == ascii(os.getcwd())
 # What requirements.lock pins for every platform is there. Else the Python was upgraded or removed, or a package was.
 WHOLE = $(HERE); import re; from importlib.metadata import version; \
   pins = re.findall(r"^([\w.-]+)==(\S+) \\$$", open("requirements.lock").read(), re.M); \

@@ -45,12 +45,14 @@ def test_an_environment_that_is_whole_is_left_alone(folder: Path) -> None:
     assert asked(folder) == []
 
 
-@pytest.mark.parametrize("damage", ["another version", "an interrupted set-up"])
+@pytest.mark.parametrize("damage", ["another version", "an interrupted set-up", "made by hand"])
 def test_what_an_environment_lacks_is_installed(folder: Path, damage: str) -> None:
     if damage == "another version":
         (folder / "requirements.lock").write_text("click==0.1 \\\n")
     else:
         (folder / ".venv/installed").unlink()
+    if damage == "made by hand":  # with another torch, as the README says
+        (folder / ".venv/folder").unlink()
     calls = asked(folder)
     assert not [call for call in calls if "-m venv" in call]
     assert "uv pip install --quiet --require-hashes -r requirements.lock" in calls
