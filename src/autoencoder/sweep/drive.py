@@ -28,11 +28,6 @@ def commit() -> str:
     return git.checked("rev-parse", "HEAD").strip()
 
 
-def finished(sweep: Sweep) -> dict[int, State]:
-    """All finished states of the sweep by number."""
-    return study.known(sweep, [number for rung in sweep.ladder for number in rung.numbers])
-
-
 def ranked(states: Iterable[State]) -> list[State]:
     """The states with the most epochs first, and of these the best."""
     return sorted(states, key=lambda state: (-state.epochs, state.value, state.number))

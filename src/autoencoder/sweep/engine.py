@@ -96,14 +96,10 @@ def run_on_worker(job: Job) -> None:
         git.checked("fetch", "--quiet", REMOTE)
     if git.checked("ls-remote", REMOTE, job.ref):
         return
-    run(job, partial(worker.log_event, TOPIC), partial(_push, job))
+    run(job, partial(worker.log_event, TOPIC), lambda folder: dvc("push", "--with-deps", *job.targets, folder=folder))
     pushed = git.git("push", "--quiet", REMOTE, job.ref)  # last: what git's remote has, DVC's remote has
     if pushed.returncode and not git.checked("ls-remote", REMOTE, job.ref):  # else another worker was first
         raise UserError(f"{job.name}: git push: {' '.join(pushed.stderr.decode().split())}")
-
-
-def _push(job: Job, folder: Path) -> None:
-    dvc("push", "--with-deps", *job.targets, folder=folder)
 
 
 def dvc(*arguments: str, folder: Path | None = None) -> None:

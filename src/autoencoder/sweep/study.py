@@ -32,7 +32,7 @@ class State:
 def known(sweep: Sweep, numbers: Iterable[int]) -> dict[int, State]:
     """The finished ones of these states by number. Raises UserError for an experiment with other params."""
     commits = experiments(sweep.name)
-    records = {number: _recorded(commits[number]) for number in numbers if number in commits}
+    records = {number: history.recorded(commits[number]) for number in numbers if number in commits}
     figures = {number: stages["evaluate"].outs[str(paths.EVALUATION)] for number, stages in records.items()}
     if lacking := [commits[number] for number, md5 in figures.items() if not content.cached(md5).exists()]:
         history.fetch(lacking)
@@ -44,12 +44,6 @@ def experiments(name: str) -> dict[int, str]:
     listed = git.checked("for-each-ref", "--sort=committerdate", "--format=%(objectname) %(refname)", "refs/exps")
     found = re.findall(rf"^(\w+) refs/exps/\w\w/\w+/{re.escape(name)}-(\d+)$", listed, re.MULTILINE)
     return {int(number): commit for commit, number in found}
-
-
-def _recorded(commit: str) -> dict[str, lock.Stage]:
-    """The stages that were run for the experiment `commit`, without what an earlier state has left in its dvc.lock."""
-    stages = lock.recorded(git.committed(paths.LOCK, commit).decode())
-    return {name: stage for name, stage in stages.items() if name not in lock.stale(stages)}
 
 
 def _state(sweep: Sweep, number: int, stages: dict[str, lock.Stage]) -> State:
