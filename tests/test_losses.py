@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+from requests import HTTPError
 from test_tracking import (  # noqa: F401 (fixtures)
     CHANGES,
     EVALUATION,
@@ -253,12 +255,13 @@ def test_a_workspace_that_was_moved_finds_its_artifacts(tmp_path: Path) -> None:
 REFUSALS = [
     MlflowException("Permission denied", PERMISSION_DENIED),  # of a server with passwords
     MlflowException("(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: …]"),
+    HTTPError("403 Client Error", response=SimpleNamespace(status_code=403)),  # of a proxy before the server
 ]
 
 
 @pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
-def test_who_may_only_read_can_run_the_pipeline(refusal: MlflowException, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_only_read_can_run_the_pipeline(refusal: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise refusal
 
