@@ -43,6 +43,18 @@ def test_of_several_commits_of_one_state_the_newest_is_found_the_oldest_first(re
     assert history.states() == [other_seed, refactored, other_bytes, experiment]
 
 
+def test_a_state_is_found_in_every_search_that_has_it(repository: Path) -> None:
+    for name in ("one", "other"):
+        (repository / "sweeps").mkdir(exist_ok=True)
+        (repository / f"sweeps/{name}.yaml").touch()
+    state, alone = commit(repository, lock("x")), commit(repository, lock("y", seed=1))
+    newer = commit(repository, lock("x", code="b"))
+    refs = {"one-3": state, "other-7": newer, "one-4": alone, "queued-1": state, "one": state}
+    for name, experiment in refs.items():
+        run("git", "update-ref", f"refs/exps/12/3456/{name}", experiment, cwd=repository)
+    assert history.searches([newer]) == {newer: ["one-3", "other-7"], alone: ["one-4"]}
+
+
 def test_a_lock_that_records_no_training_is_a_state_of_its_own(repository: Path) -> None:
     commits = [commit(repository, text) for text in ("{}", "not: [yaml", lock("x"))]
     assert history.states() == commits

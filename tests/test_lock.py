@@ -113,8 +113,9 @@ def test_a_lock_that_was_cut_short_is_refused_or_lacks_its_end() -> None:
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
-        ("stages: [", "dvc repro"),
-        ("just words", "dvc repro"),
+        ("stages: [", "git checkout dvc.lock, or dvc repro without it"),
+        ("<<<<<<< HEAD\nstages: {}\n=======\n", "git checkout dvc.lock"),
+        ("just words", "git checkout dvc.lock"),
         ("stages: {train: words}", "git checkout dvc.lock"),
         ("stages: {train: {deps: []}}", "git checkout dvc.lock"),
         ("stages: {train: {cmd: run, deps: [{path: data}]}}", "git checkout dvc.lock"),

@@ -6,10 +6,12 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
+from requests import HTTPError
 from test_tracking import (  # noqa: F401 (fixtures)
     CHANGES,
     EVALUATION,
@@ -124,6 +126,7 @@ LOSSES: dict[str, tuple[str, Callable[[Store, str], object]]] = {
     "the end": ("end", lambda store, run: store.client.set_terminated(run, "FAILED")),
     "the run": ("its place", lambda store, run: store.client.delete_run(run)),
     "the version": ("registration", lambda store, _: store.client.delete_model_version(registry.REGISTERED, "1")),
+    "the version's place": ("registration", lambda *_: sql("UPDATE model_versions SET source = '/elsewhere'")),
     "the registry": ("registration", lambda store, _: store.client.delete_registered_model(registry.REGISTERED)),
     "an alias": ("registration", lose_alias),
 }  # fmt: skip
@@ -144,6 +147,7 @@ def test_a_loss_is_named_and_brought_back(loss: str) -> None:
     assert (found.run_id, kind in [*lacking, ""]) == (run.run_id, True), lacking
     reconcile.reconcile()
     assert mirror.which(store, read())[1] == []
+    assert registry.moved_by_hand(store, read()) == []
     (after,) = contents()
     assert after["id"] == run.run_id
     if kind not in ("model", "curves", "figures", "end"):  # MLflow gives other ids and keeps what was logged twice
@@ -234,27 +238,30 @@ def run_start(run_id: str) -> int:
 
 @pytest.mark.usefixtures("workspace")
 def test_a_workspace_that_was_moved_finds_its_artifacts(tmp_path: Path) -> None:
-    """Also with a name that an address has to encode. A copy is a workspace of its own."""
-    moved = Path(shutil.copytree("before", tmp_path / "перенесено"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(moved)
-        server.check_database()
-        found = sql_all("SELECT artifact_location FROM experiments UNION SELECT artifact_uri FROM runs UNION SELECT "
-                        "artifact_location FROM logged_models UNION SELECT source FROM model_versions UNION SELECT "
-                        "storage_location FROM model_versions")  # fmt: skip
-    assert len(found) == 4
-    assert all(location.startswith((moved.as_uri(), str(moved))) for location in found)
+    """Also from and to a name that an address has to encode. A copy is a workspace of its own."""
+    moved = Path("before")
+    for name in ("перенесено", "it's #1 & `x`", "again"):
+        moved = Path(shutil.copytree(moved, tmp_path / name))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(moved)
+            server.check_database()
+            found = sql_all("SELECT artifact_location FROM experiments UNION SELECT artifact_uri FROM runs UNION "
+                            "SELECT artifact_location FROM logged_models UNION SELECT source FROM model_versions UNION "
+                            "SELECT storage_location FROM model_versions")  # fmt: skip
+        assert len(found) == 4
+        assert all(location.startswith((moved.as_uri(), str(moved))) for location in found), found
 
 
 REFUSALS = [
     MlflowException("Permission denied", PERMISSION_DENIED),  # of a server with passwords
     MlflowException("(sqlite3.OperationalError) attempt to write a readonly database\n[SQL: …]"),
+    HTTPError("403 Client Error", response=SimpleNamespace(status_code=403)),  # of a proxy before the server
 ]
 
 
 @pytest.mark.usefixtures("workspace")
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
-def test_who_may_only_read_can_run_the_pipeline(refusal: MlflowException, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_only_read_can_run_the_pipeline(refusal: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise refusal
 

@@ -93,7 +93,7 @@ def test_a_byte_that_is_no_utf_8_in_params_yaml_is_one_line(tmp_path: Path, monk
         assert "not readable as YAML" in done.output
 
 
-@pytest.mark.parametrize("name", ["what?", "50%20", "a\nb", "'\""])
+@pytest.mark.parametrize("name", ["what?", "50%20", "a\nb", "'\"", "no \udcff"])
 def test_a_folder_in_which_mlflow_cannot_keep_its_database_is_refused_before_anything_is_made(
     workspace: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

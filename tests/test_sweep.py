@@ -118,7 +118,7 @@ def test_a_search_that_is_started_again_proposes_nothing_twice(method: str) -> N
         assert 0.001 <= point["train.learning_rate"] <= 0.1
         assert point["model.code_dimensions"] in (4, 8, 16)
         points.append(point)
-        searcher.tell(number, found(number, point, 1 / number))
+        searcher.tell(found(number, point, 1 / number))
     again = study.Searcher(asked, [found(number, point, 1 / number) for number, point in enumerate(points, 1)])
     assert again.ask(4) == searcher.ask(4) not in points
 
@@ -171,6 +171,19 @@ def test_progress_shows_what_runs_on_a_terminal_and_what_ended_on_a_pipe(
     )
 
 
+@pytest.mark.usefixtures("workspace")
+def test_the_estimate_counts_the_epochs_of_what_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 600.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    asked = sweep(GRID.replace("{1: 4, 3: 1}", "{10: 4, 30: 1}"))
+    progress = Progress(asked, [found(number, asked.grid[number - 1], 0.5) for number in (1, 2)])
+    for number, epochs in ((3, 10), (8, 30)):
+        progress.started(runner.Job("some", number, 4, frozenset(), "0" * 40, asked.params(asked.grid[3], epochs)))
+    progress.ended(progress.running[3], found(3, asked.grid[2], 0.25))
+    progress.note({"number": 8, "epoch": 20, "validation_mse": 0.25})  # goes on from the tenth
+    assert progress._estimate() == ", about 10 min"  # 20 epochs in ten minutes, 20 are left
+
+
 def test_a_lock_is_held_by_the_child_of_a_process_that_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with runner.locked(path) as held:
@@ -208,8 +221,20 @@ def searched(own_clone: Path) -> Path:
     return own_clone
 
 
+def tracked(folder: Path) -> set[str]:
+    """The states of the search as `track --all` tags their runs."""
+    from autoencoder.tracking.client import MlflowClient
+
+    done = run("autoencoder", "track", "--all", cwd=folder, timeout=280)
+    assert done.stdout.count(": tracked\n") == 5, done.stdout + done.stderr
+    runs = MlflowClient(f"sqlite:///{folder}/mlflow.db").search_runs(["1"])
+    assert not any("mlflow.parentRunId" in run.data.tags for run in runs)
+    return {run.data.tags["autoencoder.sweep.some"] for run in runs}
+
+
 @needs_optuna
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of MLflow and its database
 def test_every_state_is_an_experiment_with_the_bytes_of_a_straight_training(searched: Path) -> None:
     printed = search(searched, "--jobs", "2")
     assert printed.startswith("some: 0 states known, 5 to train")
@@ -228,6 +253,7 @@ def test_every_state_is_an_experiment_with_the_bytes_of_a_straight_training(sear
     }
     lock = run("git", "show", f"{rendered[best]}:dvc.lock", cwd=searched).stdout
     assert "report.html" in lock
+    assert tracked(searched) == there.keys()
 
     number = int(best.removeprefix("some-")) - 5
     point = {"model.code_dimensions": (4, 16)[number // 2], "train.learning_rate": (0.01, 0.1)[number % 2]}

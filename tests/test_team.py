@@ -6,11 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, run, start
 from servers import free_port, postgresql, s3, serving
 from test_sweep import GRID, experiments, outputs
 
@@ -76,7 +77,7 @@ def test_all_commands_of_the_page_for_teams_work(own_clone: Path, service: str, 
 @pytest.fixture
 def clones(own_clone: Path, service: str, tmp_path: Path) -> dict[str, Path]:
     """Three clones of one bare git remote with one S3 remote, in homes of their own."""
-    (own_clone / "sweeps/some.yaml").write_text(GRID.replace("{1: 4, 3: 1}", "{20: 4, 40: 1}").replace("32", "4"))
+    (own_clone / "sweeps/some.yaml").write_text(GRID)
     (own_clone / ".dvc/config").write_text(
         (own_clone / ".dvc/config").read_text().replace("[core]\n", "[core]\n    remote = team\n")
         + f"['remote \"team\"']\n    url = s3://team/dvc\n    endpointurl = {service}\n"
@@ -99,42 +100,53 @@ def background(command: list[str], folder: Path, home: Path) -> "subprocess.Pope
         )
 
 
+@contextmanager
+def cluster(clones: dict[str, Path], *workers: str) -> Iterator[tuple[str, dict[str, "subprocess.Popen[bytes]"]]]:
+    """The address of a Dask scheduler, and the processes: the scheduler, and a worker in each of these clones."""
+    homes, address = clones["driver"].parent / "homes", f"tcp://127.0.0.1:{free_port()}"
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"]
+    processes = {"scheduler": background(dask, homes, homes / "driver")}
+    try:
+        for name in workers:
+            dask = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-dashboard"]
+            dask += ["--no-nanny", "--local-directory", str(homes / name)]
+            processes[name] = background(dask, clones[name], homes / name)
+        yield address, processes
+    finally:
+        for process in processes.values():
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def on_workers(clones: dict[str, Path], address: str) -> "subprocess.Popen[str]":
+    return start("autoencoder", "sweep", "sweeps/some.yaml", "--engine", f"dask:{address}", cwd=clones["driver"])
+
+
+def ended(driver: "subprocess.Popen[str]") -> str:
+    """What the driver has printed at its end."""
+    printed, _ = driver.communicate(timeout=280)
+    assert "Traceback" not in printed
+    return printed
+
+
 def test_a_search_on_two_workers_survives_the_kill_of_one_and_gives_the_same_bytes(
     clones: dict[str, Path], tmp_path: Path
 ) -> None:
-    homes, address = tmp_path / "homes", f"tcp://127.0.0.1:{free_port()}"
-    dask = [sys.executable, "-m", "distributed.cli.dask_worker"]
-    scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"]
-    processes = [background(scheduler, tmp_path, homes / "driver")]
-    try:
-        for name in ("one", "two"):
-            worker = [
-                *dask,
-                address,
-                "--nthreads",
-                "1",
-                "--no-dashboard",
-                "--no-nanny",
-                "--local-directory",
-                str(homes / name),
-            ]
-            processes.append(background(worker, clones[name], homes / name))
-        search = ["autoencoder", "sweep", "sweeps/some.yaml", "--engine", f"dask:{address}"]
-        with (tmp_path / "printed").open("wb") as printed:
-            driver = subprocess.Popen(search, cwd=clones["driver"], stdout=printed, stderr=printed)
+    (clones["driver"] / "sweeps/some.yaml").write_text(
+        GRID.replace("{1: 4, 3: 1}", "{20: 4, 40: 1}").replace("32", "4")
+    )
+    with cluster(clones, "one", "two") as (address, processes):
+        driver = on_workers(clones, address)
         wait_for(lambda: any(clones["two"].glob(".autoencoder/sweep/some/states/*/*/*.state")), driver)
-        processes[2].send_signal(signal.SIGKILL)  # what it has started lives on
-        wait_for(lambda: driver.poll() is not None)
-        assert driver.returncode == 0, (tmp_path / "printed").read_text()
-    finally:
-        for process in processes:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        processes["two"].send_signal(signal.SIGKILL)  # what it has started lives on
+        printed = ended(driver)
+        assert driver.returncode == 0, printed
     there = experiments(clones["driver"])
     assert len(there) == 5
     assert experiments(tmp_path / "hub.git") == there
 
     run("git", "clone", "-q", str(tmp_path / "hub.git"), "local", cwd=tmp_path)
+    (tmp_path / "local/sweeps/some.yaml").write_text((clones["driver"] / "sweeps/some.yaml").read_text())
     run("autoencoder", "sweep", "sweeps/some.yaml", "--jobs", "2", cwd=tmp_path / "local", timeout=280)
     local = experiments(tmp_path / "local")
     assert there.keys() == local.keys()
@@ -142,9 +154,54 @@ def test_a_search_on_two_workers_survives_the_kill_of_one_and_gives_the_same_byt
         assert outputs(clones["driver"], there[name]) == outputs(tmp_path / "local", local[name])
 
 
-def wait_for(condition, process: "subprocess.Popen[bytes] | None" = None) -> None:
+def test_a_scheduler_that_dies_costs_one_line_and_no_finished_state(clones: dict[str, Path], tmp_path: Path) -> None:
+    hub = tmp_path / "hub.git"
+    with cluster(clones, "one", "two") as (address, processes):
+        driver = on_workers(clones, address)
+        wait_for(lambda: experiments(hub), driver)
+        processes["scheduler"].kill()
+        lines = ended(driver).splitlines()
+        assert driver.returncode == 1
+    gone = (
+        f"Error: --engine dask:{address}: expected an end, found that the scheduler is gone; what is finished is kept"
+    )
+    assert [line.partition("; type")[0] for line in lines if not line.startswith("some")] == [gone]
+    there = experiments(hub)
+    assert there.items() >= experiments(clones["driver"]).items()
+    with cluster(clones, "one", "two") as (address, _):
+        printed = ended(on_workers(clones, address))
+    assert "5 states are known" in printed
+    assert experiments(hub).items() >= there.items()
+    assert experiments(clones["driver"]) == experiments(hub)
+
+
+def test_a_remote_that_refuses_costs_one_line_and_no_training(
+    clones: dict[str, Path], service: str, tmp_path: Path
+) -> None:
+    import boto3
+
+    bucket = boto3.resource("s3", endpoint_url=service).Bucket("team")
+    (clones["driver"] / "sweeps/some.yaml").write_text(GRID.replace("[4, 16]", "[4]").replace("{1: 4, 3: 1}", "{1: 2}"))
+    bucket.objects.delete()
+    bucket.delete()
+    with cluster(clones, "one") as (address, _):
+        driver = on_workers(clones, address)
+        lines = ended(driver).splitlines()
+        assert driver.returncode == 1
+        made = run("git", "for-each-ref", "refs/exps", cwd=clones["one"] / ".autoencoder/sweep/some/1").stdout
+        assert made.count("/some-1\n") == 1
+        bucket.create()
+        printed = ended(on_workers(clones, address))
+    assert lines[0] == "some: 0 states known, 2 to train"
+    assert len(lines) == 2
+    assert re.match("Error: dvc push .*: The specified bucket does not exist.*; what is finished is kept", lines[1])
+    assert "2 states are known" in printed
+    assert made.split()[0] == experiments(tmp_path / "hub.git")["some-1"]
+
+
+def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:
     deadline = time.monotonic() + 280
     while not condition():
         assert time.monotonic() < deadline
-        assert process is None or process.poll() is None
+        assert process.poll() is None, process.communicate()
         time.sleep(0.2)

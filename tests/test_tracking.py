@@ -367,6 +367,20 @@ class TestMirror:
         assert said == ["0123456: the reason", "Error: 0123456: not tracked, for the reasons above"]
         assert [run["status"] for run in contents()] == ["FINISHED"]
 
+    def test_track_all_names_in_one_line_the_states_whose_outputs_are_nowhere_and_succeeds(
+        self, images: Images, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def gone(_: str) -> None:
+            raise history.GoneError("nowhere")
+
+        record(images)
+        monkeypatch.setattr(history, "states", lambda: ["0123456789", "9876543210"])
+        monkeypatch.setattr(history, "checked_out", gone)
+        done = CliRunner().invoke(cli.main, ["track", "--all"])
+        assert done.exit_code == 0
+        said = [line for line in done.stderr.splitlines() if "INFO mlflow" not in line]
+        assert [line.rpartition(": ")[2] for line in said] == ["0123456, 9876543"]
+
     def test_which_run_fails_as_long_as_no_run_is_whole(self, images: Images) -> None:
         def which_run() -> tuple[int, str]:
             done = CliRunner().invoke(cli.main, ["which-run"])

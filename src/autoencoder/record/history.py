@@ -39,6 +39,11 @@ def _lock(commit: str) -> str:
     return git.committed(paths.LOCK, commit).decode()
 
 
+def recorded(commit: str) -> dict[str, lock.Stage]:
+    """The stages that were run for the state at `commit`. Raises UserError if its dvc.lock is damaged."""
+    return _current(lock.recorded(_lock(commit)))
+
+
 def _current(stages: dict[str, lock.Stage]) -> dict[str, lock.Stage]:
     """The `stages` but `track`, and without those that an earlier state has left."""
     return {name: stage for name, stage in stages.items() if name not in lock.stale(stages) | {"track"}}
@@ -71,8 +76,7 @@ def fetch(commits: list[str]) -> None:
 
 def _not_cached(commit: str) -> set[str]:
     """The outputs of the state that DVC's cache lacks. Raises UserError if its dvc.lock is damaged."""
-    stages = _current(lock.recorded(_lock(commit)))
-    outs = {md5 for stage in stages.values() for md5 in stage.outs.values()}
+    outs = {md5 for stage in recorded(commit).values() for md5 in stage.outs.values()}
     return {md5 for md5 in outs if not content.cached(md5).exists()}
 
 
@@ -82,8 +86,7 @@ def checked_out(commit: str) -> Iterator[Path]:
     if _not_cached(commit):
         raise GoneError("its outputs are neither in DVC's cache nor in a remote")
     with _checkout(commit) as folder:
-        names = _current(lock.recorded(_lock(commit)))
-        if git.dvc("checkout", "--quiet", *names, folder=folder).returncode:
+        if git.dvc("checkout", "--quiet", *recorded(commit), folder=folder).returncode:
             raise GoneError("its outputs could not be checked out of DVC's cache")
         yield folder
 

@@ -13,6 +13,8 @@ from autoencoder import paths
 from autoencoder.errors import UserError
 from autoencoder.files import md5, read_yaml
 
+REMEDY = f"git checkout {paths.LOCK}, or dvc repro without it"  # DVC refuses one with a conflict of git's, too
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -50,7 +52,7 @@ def recorded(lock: str | None = None) -> dict[str, Stage]:
 
     Raises UserError if there is no dvc.lock, or it is not one.
     """
-    stages = read_yaml(paths.LOCK, lock, remedy="dvc repro").get("stages", {})
+    stages = read_yaml(paths.LOCK, lock, remedy=REMEDY).get("stages", {})
     try:
         return {
             name: Stage(
@@ -124,7 +126,7 @@ def stale(stages: dict[str, Stage]) -> set[str]:
 
 def lock_without(names: set[str]) -> str:
     """The text of dvc.lock without the stages `names`."""
-    lock = read_yaml(paths.LOCK, remedy="dvc repro")
+    lock = read_yaml(paths.LOCK, remedy=REMEDY)
     lock["stages"] = {name: stage for name, stage in lock["stages"].items() if name not in names}
     text = io.StringIO()
     YAML(typ="safe", pure=True).dump(lock, text)

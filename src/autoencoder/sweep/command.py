@@ -22,7 +22,7 @@ def run(file: Path, jobs: int | None, where: str, *, render_best: int, report: b
     sweep = description.load(file)
     try:
         with runner.locked(paths.SWEEP_WORK / f"{sweep.name}.driver", wait=False):
-            known = drive.finished(sweep)
+            known = study.known(sweep, [number for rung in sweep.ladder for number in rung.numbers])
             if not report:
                 progress = Progress(sweep, known.values())
                 here = engine.local(jobs or os.cpu_count() or 1, progress.note)

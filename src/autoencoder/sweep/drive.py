@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterable
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import pairwise
 
 from autoencoder import paths
@@ -26,11 +26,6 @@ def commit() -> str:
             "git commit, or git stash"
         )
     return git.checked("rev-parse", "HEAD").strip()
-
-
-def finished(sweep: Sweep) -> dict[int, State]:
-    """All finished states of the sweep by number."""
-    return study.known(sweep, [number for rung in sweep.ladder for number in rung.numbers])
 
 
 def ranked(states: Iterable[State]) -> list[State]:
@@ -84,12 +79,9 @@ class Search:
         return Job(self.sweep.name, rung.offset + point, point, alive, self.commit, flat)
 
     def _finish(self, job: Job, future: "Future[None]") -> None:
-        found = None
         try:
             future.result()
             self.engine.collect(job)
-        except CancelledError:
-            raise UserError(f"{job.name}: lost with its engine; what is finished is kept; type it again") from None
         except UserError as error:
             if runner.DIVERGED not in str(error):
                 raise
@@ -97,8 +89,8 @@ class Search:
         else:
             found = self.known[job.number] = study.known(self.sweep, [job.number])[job.number]
             self.progress.ended(job, found)
-        if job.number == job.point:
-            self.searcher.tell(job.point, found)
+            if job.number == job.point:
+                self.searcher.tell(found)
 
 
 def complete(sweep: Sweep, state: State) -> None:

@@ -1,7 +1,9 @@
 """Where states are trained: on this machine, or on the workers of a Dask scheduler."""
 
+import logging
+import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -43,10 +45,12 @@ def local(jobs: int, note: Note) -> Iterator[Engine]:
 def dask(address: str, jobs: int | None, note: Note) -> Iterator[Engine]:
     """The workers of the Dask scheduler at `address`, which git's remote and DVC's remote connect with this clone.
 
-    Raises UserError if Dask is not installed, the scheduler does not answer, or the commit is not in git's remote.
+    Raises UserError if Dask is not installed, the scheduler does not answer or dies, workers die at the same state, or
+    the commit is not in git's remote.
     """
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
+        from distributed.comm.core import CommClosedError
     except ModuleNotFoundError:
         raise UserError(
             "--engine dask: expected the package distributed, found it is not installed; "
@@ -58,15 +62,24 @@ def dask(address: str, jobs: int | None, note: Note) -> Iterator[Engine]:
         client = Client(address, timeout=10)
     except (OSError, ValueError) as error:
         raise UserError(f"--engine dask:{address}: expected a Dask scheduler, found {error}") from None
-    with client:
-        client.subscribe_topic(TOPIC, lambda event: note(event[1]))
-        pool = client.get_executor(pure=False)
-        yield Engine(
-            partial(pool.submit, run_on_worker),
-            lambda: jobs or max(sum(client.nthreads().values()), 1),
-            lambda job: dvc("exp", "pull", "--quiet", REMOTE, job.name),
-            shared=False,
-        )
+    logging.disable(logging.ERROR)  # Dask logs what becomes one line below
+    try:
+        with client:
+            client.subscribe_topic(TOPIC, lambda event: note(event[1]))
+            pool = client.get_executor(pure=False)
+            yield Engine(
+                partial(pool.submit, run_on_worker),
+                lambda: jobs or max(sum(client.nthreads().values()), 1),
+                lambda job: dvc("exp", "pull", REMOTE, job.name),
+                shared=False,
+            )
+    except (CancelledError, CommClosedError):
+        found = "that the scheduler is gone"
+    except KilledWorker as error:
+        found = f"that {error.last_worker.address} was the last of {error.allowed_failures + 1} workers that died of it"
+    else:
+        return
+    raise UserError(f"--engine dask:{address}: expected an end, found {found}; what is finished is kept; type it again")
 
 
 def run_on_worker(job: Job) -> None:
@@ -83,19 +96,17 @@ def run_on_worker(job: Job) -> None:
         git.checked("fetch", "--quiet", REMOTE)
     if git.checked("ls-remote", REMOTE, job.ref):
         return
-    run(job, partial(worker.log_event, TOPIC), partial(_push, job))
+    run(job, partial(worker.log_event, TOPIC), lambda folder: dvc("push", "--with-deps", *job.targets, folder=folder))
     pushed = git.git("push", "--quiet", REMOTE, job.ref)  # last: what git's remote has, DVC's remote has
     if pushed.returncode and not git.checked("ls-remote", REMOTE, job.ref):  # else another worker was first
         raise UserError(f"{job.name}: git push: {' '.join(pushed.stderr.decode().split())}")
 
 
-def _push(job: Job, folder: Path) -> None:
-    dvc("push", "--quiet", "--with-deps", *job.targets, folder=folder)
-
-
 def dvc(*arguments: str, folder: Path | None = None) -> None:
-    """Run DVC in `folder`, by default the current one. Raises UserError with its last error if it fails."""
+    """Run DVC in `folder`, by default the current one. Raises UserError with the cause if it fails."""
     done = git.dvc(*arguments, folder=folder)
     if done.returncode:
-        lines = [line for line in done.stderr.decode().splitlines() if line.startswith("ERROR: ")] or ["no reason"]
-        raise UserError(f"dvc {' '.join(arguments)}: {lines[-1].removeprefix('ERROR: ')}")
+        errors = re.findall("^ERROR: (?:unexpected error - )?(.*)", done.stderr.decode(), re.MULTILINE) or ["no reason"]
+        raise UserError(
+            f"dvc {' '.join(arguments)}: {errors[0]}; what is finished is kept; mend that, and type it again"
+        )

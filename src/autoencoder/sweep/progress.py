@@ -76,7 +76,10 @@ class Progress:
         """The time that the epochs left take at the pace so far; nothing before the first state has ended."""
         if not self.epochs_done:
             return ""
-        minutes = (time.monotonic() - self.began) / self.epochs_done * self.epochs_left / 60
+        begun = [(number, found["epoch"]) for number, found in self.noted.items() if number in self.running]
+        running = sum(max(epoch - self.sweep.rung(number).epochs + self._epochs(number), 0) for number, epoch in begun)
+        pace = (time.monotonic() - self.began) / (self.epochs_done + running)
+        minutes = pace * (self.epochs_left - running) / 60
         return f", about {minutes:.0f} min" if minutes >= 1 else ", less than a minute"
 
     def _epochs(self, number: int) -> int:

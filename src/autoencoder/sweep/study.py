@@ -32,7 +32,7 @@ class State:
 def known(sweep: Sweep, numbers: Iterable[int]) -> dict[int, State]:
     """The finished ones of these states by number. Raises UserError for an experiment with other params."""
     commits = experiments(sweep.name)
-    records = {number: _recorded(commits[number]) for number in numbers if number in commits}
+    records = {number: history.recorded(commits[number]) for number in numbers if number in commits}
     figures = {number: stages["evaluate"].outs[str(paths.EVALUATION)] for number, stages in records.items()}
     if lacking := [commits[number] for number, md5 in figures.items() if not content.cached(md5).exists()]:
         history.fetch(lacking)
@@ -44,12 +44,6 @@ def experiments(name: str) -> dict[int, str]:
     listed = git.checked("for-each-ref", "--sort=committerdate", "--format=%(objectname) %(refname)", "refs/exps")
     found = re.findall(rf"^(\w+) refs/exps/\w\w/\w+/{re.escape(name)}-(\d+)$", listed, re.MULTILINE)
     return {int(number): commit for commit, number in found}
-
-
-def _recorded(commit: str) -> dict[str, lock.Stage]:
-    """The stages that were run for the experiment `commit`, without what an earlier state has left in its dvc.lock."""
-    stages = lock.recorded(git.committed(paths.LOCK, commit).decode())
-    return {name: stage for name, stage in stages.items() if name not in lock.stale(stages)}
 
 
 def _state(sweep: Sweep, number: int, stages: dict[str, lock.Stage]) -> State:
@@ -90,59 +84,51 @@ class Searcher:
             self.distributions = {name: self._distribution(values) for name, values in sweep.search.items()}
         except (TypeError, ValueError) as error:
             raise UserError(f"sweep {sweep.name}: search: expected lists, or low below high, found {error}") from None
-        self.study = self.optuna.create_study()
-        self.tried: set[str] = set()
-        self.asked: dict[int, Any] = {}
+        self.trials: dict[int, Any] = {}
         for found in known:
             if found.number in sweep.ladder[0].numbers:
-                self.tell(found.number, found)
+                self.tell(found)
 
     def ask(self, number: int) -> dict[str, Any] | None:
         """The point of this number, or None if no other was found."""
         if self.sweep.method == "grid":
             return self.sweep.grid[number - 1]
+        tried = [trial.params for trial in self.trials.values()]
         for attempt in range(ATTEMPTS):
-            self.study.sampler = self._sampler(number * ATTEMPTS + attempt)
-            trial = self.study.ask(self.distributions)
-            point = {
-                name: json.loads(value) if isinstance(self.sweep.search[name], list) else value
-                for name, value in trial.params.items()
-            }
-            if json.dumps(point) not in self.tried:
-                self.tried.add(json.dumps(point))
-                self.asked[number] = trial
-                return point
-            self._drop(trial)
+            found = self._study(self._sampler(number * ATTEMPTS + attempt)).ask(self.distributions).params
+            if found not in tried:
+                self.trials[number] = self._trial(found, state=self.optuna.trial.TrialState.RUNNING)
+                return {name: json.loads(value) if self._listed(name) else value for name, value in found.items()}
         return None
 
-    def tell(self, number: int, found: State | None) -> None:
-        """Add the finished state of this number, or None if its training failed."""
-        if number in self.asked:
-            self._drop(self.asked.pop(number))
-        if found:
-            self.tried.add(json.dumps(found.point))
-            texts = {name: json.dumps(value) for name, value in found.point.items()}
-            params = {n: texts[n] if isinstance(self.sweep.search[n], list) else v for n, v in found.point.items()}
-            create = self.optuna.trial.create_trial
-            try:
-                trial = create(params=params, distributions=self.distributions, value=found.value)
-            except ValueError:
-                raise UserError(
-                    f"{self.sweep.name}-{number}: expected a point of this sweep, found {found.point}; "
-                    "give the sweep's file another name"
-                ) from None
-            self.study.add_trial(trial)
+    def tell(self, found: State) -> None:
+        """Add a finished state, in the place of the point that was proposed for its number."""
+        point = {name: json.dumps(value) if self._listed(name) else value for name, value in found.point.items()}
+        try:
+            self.trials[found.number] = self._trial(point, value=found.value)
+        except ValueError:
+            raise UserError(
+                f"{self.sweep.name}-{found.number}: expected a point of this sweep, found {found.point}; "
+                "give the sweep's file another name"
+            ) from None
 
     def importances(self) -> dict[str, float]:
         """What each param is worth for the objective, as shares of one; nothing where all states are equally good."""
-        values = [trial.value for trial in self.study.trials if trial.value is not None]
-        if values[1:] == values[:-1]:
+        if len({trial.value for trial in self.trials.values()}) < 2:  # noqa: PLR2004
             return {}
         evaluator = self.optuna.importance.FanovaImportanceEvaluator(seed=0)
-        return dict(self.optuna.importance.get_param_importances(self.study, evaluator=evaluator))
+        return dict(self.optuna.importance.get_param_importances(self._study(), evaluator=evaluator))
 
-    def _drop(self, trial: Any) -> None:
-        self.study.tell(trial, state=self.optuna.trial.TrialState.FAIL)
+    def _study(self, sampler: Any = None) -> Any:
+        study = self.optuna.create_study(sampler=sampler)
+        study.add_trials([self.trials[number] for number in sorted(self.trials)])
+        return study
+
+    def _trial(self, point: dict[str, Any], **result: Any) -> Any:
+        return self.optuna.trial.create_trial(params=point, distributions=self.distributions, **result)
+
+    def _listed(self, name: str) -> bool:
+        return isinstance(self.sweep.search[name], list)
 
     def _sampler(self, seed: int) -> Any:
         samplers = self.optuna.samplers

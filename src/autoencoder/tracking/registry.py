@@ -24,10 +24,14 @@ def register(store: Store, run_id: str, state: State) -> None:
         with accepting(EXISTS):
             client.create_registered_model(REGISTERED)
     if not registered_version(store, run_id) and (model := store.model(run_id)):
+        there, given = _aliases(store)
         aliases = forget(store, run_id)
         new = client.create_model_version(REGISTERED, model.artifact_location, run_id, model_id=model.model_id)
         for alias in aliases:
-            client.set_registered_model_alias(REGISTERED, alias, new.version)
+            if alias in given and not _is_by_hand(alias, there, given):
+                _give(store, alias, new.version)
+            else:
+                client.set_registered_model_alias(REGISTERED, alias, new.version)
     for alias, version in _due(store, state).items():
         _give(store, alias, version)
 

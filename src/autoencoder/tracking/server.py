@@ -40,10 +40,11 @@ def uri() -> str:
     """
     if given := os.environ.get("MLFLOW_TRACKING_URI"):
         return given
-    if any(wrong in str(root()) for wrong in ("?", "%", "\n")) or {"'", '"'} <= set(str(root())):
+    name = str(root())
+    if {"?", "%", "\n"} & set(name) or {"'", '"'} <= set(name) or name != name.encode("utf-8", "ignore").decode():
         raise UserError(
-            f"{str(root())!r}: expected a path without ?, %, line ends and both kinds of quotes, where MLflow can keep "
-            "its database; rename the folder, or set MLFLOW_TRACKING_URI"
+            f"{name!r}: expected a path in UTF-8 without ?, %, line ends and both kinds of quotes, where MLflow can "
+            "keep its database; rename the folder, or set MLFLOW_TRACKING_URI"
         )
     return f"{SQLITE}{root() / 'mlflow.db'}"
 
@@ -76,7 +77,8 @@ def check_database() -> None:
 def _follow(connection: sqlite3.Connection, folder: Path) -> None:
     """Replace the folder in which the database was made by `folder`, wherever the database names it."""
     (first,) = connection.execute("SELECT artifact_location FROM experiments ORDER BY experiment_id LIMIT 1").fetchone()
-    before, found, _ = unquote(urlsplit(first).path).rpartition(f"/{ARTIFACTS}")
+    path = unquote(urlsplit(first).path) if first.startswith("file:") else first
+    before, found, _ = path.rpartition(f"/{ARTIFACTS}")
     if not found or Path(before) == folder or "MLFLOW_TRACKING_URI" in os.environ:
         return
     for table, column in LOCATIONS:
