@@ -38,7 +38,8 @@ def tag() -> str:
         "compareRunSections": [
             _section("comparison", "Comparison"),
             _section("images", "Reconstructions of the same test images", columns=1, cardHeight=400),
-            _section("search", "Search: the validation error against each param"),
+            _section("search", "Search: all params at once", columns=1, cardHeight=400),
+            _section("each", "Search: param by param"),
         ],
         "compareRunCharts": [
             _chart("comparison", "LINE", metricKey="test/mse", scaleType="log", lineSmoothness=0),
@@ -64,7 +65,7 @@ def _section(uuid: str, name: str, **more: Any) -> dict[str, Any]:
 
 def _scatter(param: str) -> dict[str, Any]:
     axes = {"xaxis": {"key": param, "type": "PARAM"}, "yaxis": {"key": OBJECTIVE, "type": "METRIC"}}
-    return _chart("search", "SCATTER", **axes) | {"uuid": f"SCATTER {param}"}
+    return _chart("each", "SCATTER", **axes) | {"uuid": f"SCATTER {param}"}
 
 
 def _chart(section: str, kind: str, **more: Any) -> dict[str, Any]:
