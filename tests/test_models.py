@@ -63,7 +63,7 @@ def test_building_leaves_the_global_generator_alone() -> None:
         lambda: Images(torch.zeros(2, 1, 8, 8, dtype=torch.uint8), torch.zeros(2, 1, 8, 7, dtype=torch.uint8)),
         lambda: LinearAutoencoder(64, 2).encode(torch.rand(2, 8, 8)),
         lambda: linear_sgd(model := LinearAutoencoder(64, 2), SGD(model.parameters(), 0.1, 0))(torch.rand(2, 8, 8)),
-        lambda: principal_cosines(torch.rand(8, 2), torch.rand(8, 3)),
+        lambda: principal_cosines(torch.rand(8, 2), torch.rand(7, 2)),
     ],
     ids=["data: type", "data: dataclass", "models", "training", "analysis"],
 )
