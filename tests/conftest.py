@@ -20,7 +20,7 @@ os.environ |= {
     "GIT_CONFIG_NOSYSTEM": "1",
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
 }
-for name in ("AUTOENCODER_MIRROR", "MLFLOW_TRACKING_URI", "DVC_ROOT"):
+for name in ("AUTOENCODER_MIRROR", "MLFLOW_TRACKING_URI", "DVC_ROOT", "MAKELEVEL", "MAKEFLAGS"):
     os.environ.pop(name, None)
 
 from autoencoder import numerics, params  # noqa: E402 (after the environment)

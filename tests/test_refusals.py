@@ -128,5 +128,5 @@ def test_a_dvc_lock_that_is_gone_is_one_line_on_a_terminal_without_utf_8(
     done = run(sys.executable, "-c", program, "which-run", cwd=folder, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("Error: dvc.lock: not found in ")
-    assert done.stderr.endswith("dvc repro\n")
+    assert done.stderr.endswith("git checkout dvc.lock, or dvc repro without it\n")
     assert done.stderr.count("\n") == 1
