@@ -222,10 +222,10 @@ def searched(own_clone: Path) -> Path:
 
 
 def tracked(folder: Path) -> set[str]:
-    """The states of the search as `track --all` tags their runs."""
+    """The states of the search as `track --all` tags their runs; the workspace itself, which was edited, is refused."""
     from autoencoder.tracking.client import MlflowClient
 
-    done = run("autoencoder", "track", "--all", cwd=folder, timeout=280)
+    done = run("autoencoder", "track", "--all", cwd=folder, check=False, timeout=280)
     assert done.stdout.count(": tracked\n") == 5, done.stdout + done.stderr
     runs = MlflowClient(f"sqlite:///{folder}/mlflow.db").search_runs(["1"])
     assert not any("mlflow.parentRunId" in run.data.tags for run in runs)
