@@ -50,7 +50,6 @@ def dask(address: str, jobs: int | None, note: Note) -> Iterator[Engine]:
     """
     try:
         from distributed import Client, KilledWorker
-        from distributed.comm.core import CommClosedError
     except ModuleNotFoundError:
         raise UserError(
             "--engine dask: expected the package distributed, found it is not installed; "
@@ -73,7 +72,9 @@ def dask(address: str, jobs: int | None, note: Note) -> Iterator[Engine]:
                 lambda job: dvc("exp", "pull", REMOTE, job.name),
                 shared=False,
             )
-    except (CancelledError, CommClosedError):
+    except (CancelledError, OSError) as error:
+        if getattr(error, "errno", None):  # the system's, such as a full disk; Dask's have no number
+            raise
         found = "that the scheduler is gone"
     except KilledWorker as error:
         found = f"that {error.last_worker.address} was the last of {error.allowed_failures + 1} workers that died of it"
