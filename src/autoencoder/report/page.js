@@ -68,7 +68,7 @@ function gelu(x) {
 
 // The numbers of x that are at least as large as the one in place `count`, and zeros for the others.
 function largest(x, { count }) {
-  const least = Array.from(x).sort((a, b) => b - a)[count - 1];
+  const least = Float32Array.from(x).sort().at(-count);
   return x.map((value) => (value >= least ? value : 0));
 }
 
@@ -127,8 +127,7 @@ function scaled(pixels) {
 // Fill a canvas with one small picture; `shade` writes red, green, blue and opacity of the pixel at a place.
 function fill(canvas, shade) {
   const { height, width } = page.image;
-  canvas.width = width;
-  canvas.height = height;
+  Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");
   const image = context.createImageData(width, height);
   for (let place = 0; place < width * height; place++) shade(image.data, 4 * place, place);
@@ -197,9 +196,8 @@ function picture(place) {
   return scaled(page.shown.images.subarray(place * size, (place + 1) * size));
 }
 
-function options(select, first) {
+const options = (select, first) =>
   page.shown.number.forEach((_, place) => select.append(new Option(name(place), place, place === first, place === first)));
-}
 
 // ---------------------------------------------------------------------------------------------------- what can wait
 
@@ -210,6 +208,10 @@ let planned = false;
 
 function later(task) {
   waiting.add(task);
+  plan();
+}
+
+function plan() {
   if (!planned) whenIdle(work, { timeout: 200 });
   planned = true;
 }
@@ -220,8 +222,8 @@ function work(time) {
     task();
     if (time.timeRemaining() < 1) break;
   }
-  planned = waiting.size > 0;
-  if (planned) whenIdle(work, { timeout: 200 });
+  planned = false;
+  if (waiting.size) plan();
 }
 
 const finish = () => work({ timeRemaining: () => Infinity });
@@ -229,15 +231,18 @@ const finish = () => work({ timeRemaining: () => Infinity });
 // ---------------------------------------------------------------------------------------------------- your picture
 
 // What the reader has chosen or drawn: `x`, its code, its reconstruction and its name. "Try it" shows it at once, and
-// every other part soon afterwards.
+// every other part when the pen has rested for 100 ms, so that no stroke waits for them.
 const yours = { x: null, code: null, output: null, name: "" };
 const followers = [];
+let rest = 0;
 
 function take(x, called) {
   const code = encode(x);
   Object.assign(yours, { x, code, output: decode(code), name: called });
   showTry();
-  followers.forEach(later);
+  followers.forEach((show) => waiting.add(show));
+  clearTimeout(rest);
+  rest = setTimeout(plan, 100);
 }
 
 function follow(show) {
@@ -484,7 +489,6 @@ function theCode() {
   const asWritten = $("principal");
   const none = decode(page.limits.map(() => 0));
   let code = null;
-
   const ordered = () => Boolean(asWritten?.checked);
   // The numbers that the sliders show for a code, and what is added to the code for one more of number i.
   const coordinates = (z) => (ordered() ? linear(z, { weight: principal.to }) : z);
