@@ -175,28 +175,61 @@ def test_a_scheduler_that_dies_costs_one_line_and_no_finished_state(clones: dict
     assert experiments(clones["driver"]) == experiments(hub)
 
 
-def test_a_remote_that_refuses_costs_one_line_and_no_training(
-    clones: dict[str, Path], service: str, tmp_path: Path
-) -> None:
+def remotes(service: str, tmp_path: Path) -> dict[str, tuple[Callable[[], object], Callable[[], object], str]]:
+    """What lets DVC's and git's remote refuse, and accept again, and how the driver's line about it begins."""
     import boto3
 
-    bucket = boto3.resource("s3", endpoint_url=service).Bucket("team")
+    bucket, hook = boto3.resource("s3", endpoint_url=service).Bucket("team"), tmp_path / "hub.git/hooks/pre-receive"
+
+    def empty_and_remove() -> None:
+        bucket.objects.delete()
+        bucket.delete()
+
+    def refuse() -> None:
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text("#!/bin/sh\necho no more room for you >&2\nexit 1\n")
+        hook.chmod(0o755)
+
+    return {
+        "dvc": (empty_and_remove, bucket.create, "Error: dvc push .*: The specified bucket does not exist.*; what is"),
+        "git": (refuse, hook.unlink, "Error: some-1: git push: .*no more room for you.*; what is"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["dvc", "git"])
+def test_a_remote_that_refuses_costs_one_line_and_no_training(
+    clones: dict[str, Path], service: str, tmp_path: Path, kind: str
+) -> None:
+    refuse, accept, line = remotes(service, tmp_path)[kind]
     (clones["driver"] / "sweeps/some.yaml").write_text(GRID.replace("[4, 16]", "[4]").replace("{1: 4, 3: 1}", "{1: 2}"))
-    bucket.objects.delete()
-    bucket.delete()
+    refuse()
     with cluster(clones, "one") as (address, _):
         driver = on_workers(clones, address)
         lines = ended(driver).splitlines()
         assert driver.returncode == 1
-        made = run("git", "for-each-ref", "refs/exps", cwd=clones["one"] / ".autoencoder/sweep/some/1").stdout
-        assert made.count("/some-1\n") == 1
-        bucket.create()
+        made = next(clones["one"].glob(".autoencoder/sweep/some/1"), clones["one"])
+        (commit,) = re.findall(r"(\w+) commit\t\S+/some-1\n", run("git", "for-each-ref", "refs/exps", cwd=made).stdout)
+        accept()
         printed = ended(on_workers(clones, address))
     assert lines[0] == "some: 0 states known, 2 to train"
     assert len(lines) == 2
-    assert re.match("Error: dvc push .*: The specified bucket does not exist.*; what is finished is kept", lines[1])
+    assert re.match(line, lines[1])
     assert "2 states are known" in printed
-    assert made.split()[0] == experiments(tmp_path / "hub.git")["some-1"]
+    assert commit == experiments(tmp_path / "hub.git")["some-1"]
+
+
+def test_a_state_of_which_workers_die_ends_the_search_in_one_line(
+    clones: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "0")
+    with cluster(clones, "one") as (address, processes):
+        driver = on_workers(clones, address)
+        wait_for(lambda: any(clones["one"].glob(".autoencoder/sweep/some/*.log")), driver)
+        os.killpg(processes["one"].pid, signal.SIGKILL)
+        lines = ended(driver).splitlines()
+    assert driver.returncode == 1
+    assert len(lines) == 2
+    assert re.match(rf"Error: --engine dask:{address}: .* was the last of 1 workers that died of it; what is", lines[1])
 
 
 def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]") -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autoencoder import paths
 from autoencoder.errors import UserError
+from autoencoder.record import history
 from autoencoder.sweep import description, drive, engine, runner, study
 from autoencoder.sweep.description import Sweep
 from autoencoder.sweep.progress import Progress
@@ -28,6 +29,7 @@ def run(file: Path, jobs: int | None, where: str, *, render_best: int, report: b
                 here = engine.local(jobs or os.cpu_count() or 1, progress.note)
                 with engine.dask(address, jobs, progress.note) if address else here as at:
                     drive.Search(sweep, at, progress, known).run()
+                history.fetch([*study.experiments(sweep.name).values()])  # what workers have pushed
                 drive.clean(sweep)
             for state in drive.ranked(known.values())[:render_best]:
                 drive.complete(sweep, state)

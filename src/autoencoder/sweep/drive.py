@@ -54,7 +54,7 @@ class Search:
     def _climb(self, rung: Rung, alive: list[int]) -> None:
         """Train the points `alive` for the epochs of the rung."""
         todo = [point for point in alive if rung.offset + point not in self.known]
-        running: dict[Future[None], Job] = {}
+        running: dict[Future[bytes | None], Job] = {}
         try:
             while todo or running:
                 slots = self.engine.slots() if self.progress.prepared or not self.engine.shared else 1
@@ -78,10 +78,9 @@ class Search:
         flat = self.sweep.params(values, rung.epochs)
         return Job(self.sweep.name, rung.offset + point, point, alive, self.commit, flat)
 
-    def _finish(self, job: Job, future: "Future[None]") -> None:
+    def _finish(self, job: Job, future: "Future[bytes | None]") -> None:
         try:
-            future.result()
-            self.engine.collect(job)
+            self.engine.collect(job, future.result())
         except UserError as error:
             if runner.DIVERGED not in str(error):
                 raise

@@ -11,23 +11,25 @@ from pathlib import Path
 
 from autoencoder import paths
 from autoencoder.errors import UserError
-from autoencoder.record import git
+from autoencoder.files import md5_of_bytes, write_atomically
+from autoencoder.record import content, git, history
 from autoencoder.sweep.runner import Job, Note, run
 
 REMOTE = "origin"
 TOPIC = "autoencoder sweep"
+KEPT = "what is finished is kept; mend that, and type it again"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """`submit` begins a job, `slots` is how many run at once, and `collect` brings its experiment here.
+    """`submit` begins a job, `slots` is how many to begin at once, and `collect` takes what came of one.
 
     `shared` is whether the jobs share a cache: the first one then prepares the images for all.
     """
 
-    submit: "Callable[[Job], Future[None]]"
+    submit: "Callable[[Job], Future[bytes | None]]"
     slots: Callable[[], int]
-    collect: Callable[[Job], None]
+    collect: Callable[[Job, bytes | None], None]
     shared: bool
 
 
@@ -36,7 +38,7 @@ def local(jobs: int, note: Note) -> Iterator[Engine]:
     """So many jobs at once on the present machine."""
     pool = ThreadPoolExecutor(jobs)
     try:
-        yield Engine(lambda job: pool.submit(run, job, note), lambda: jobs, lambda _: None, shared=True)
+        yield Engine(lambda job: pool.submit(run, job, note), lambda: jobs, lambda _, __: None, shared=True)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -68,8 +70,8 @@ def dask(address: str, jobs: int | None, note: Note) -> Iterator[Engine]:
             pool = client.get_executor(pure=False)
             yield Engine(
                 partial(pool.submit, run_on_worker),
-                lambda: jobs or max(sum(client.nthreads().values()), 1),
-                lambda job: dvc("exp", "pull", REMOTE, job.name),
+                lambda: jobs or sum(client.nthreads().values()) + 1,  # a job waits, so that no worker does
+                collect,
                 shared=False,
             )
     except (CancelledError, OSError) as error:
@@ -83,10 +85,18 @@ def dask(address: str, jobs: int | None, note: Note) -> Iterator[Engine]:
     raise UserError(f"--engine dask:{address}: expected an end, found {found}; what is finished is kept; type it again")
 
 
-def run_on_worker(job: Job) -> None:
+def collect(job: Job, figures: bytes | None) -> None:
+    """Fetch the experiment of `job` from git's remote; its `figures` go to DVC's cache, where the others come later."""
+    git.checked("fetch", "--quiet", REMOTE, f"+{job.ref}:{job.ref}")
+    if figures is not None:
+        write_atomically(content.cached(md5_of_bytes(figures)), figures)
+
+
+def run_on_worker(job: Job) -> bytes | None:
     """Make the experiment of `job` in the clone in which this Dask worker was started, and push it.
 
-    Raises UserError if there is no clone, no commit, or the experiment cannot be made or pushed.
+    Returns its metrics/evaluation.json, or None if the experiment was pushed before. Raises UserError if there is no
+    clone, no commit, or the experiment cannot be made or pushed.
     """
     from distributed import get_worker
 
@@ -96,11 +106,13 @@ def run_on_worker(job: Job) -> None:
     if git.git("cat-file", "-e", job.commit).returncode:
         git.checked("fetch", "--quiet", REMOTE)
     if git.checked("ls-remote", REMOTE, job.ref):
-        return
+        return None
     run(job, partial(worker.log_event, TOPIC), lambda folder: dvc("push", "--with-deps", *job.targets, folder=folder))
     pushed = git.git("push", "--quiet", REMOTE, job.ref)  # last: what git's remote has, DVC's remote has
     if pushed.returncode and not git.checked("ls-remote", REMOTE, job.ref):  # else another worker was first
-        raise UserError(f"{job.name}: git push: {' '.join(pushed.stderr.decode().split())}")
+        raise UserError(f"{job.name}: git push: {' '.join(pushed.stderr.decode().split())}; {KEPT}")
+    figures = content.cached(history.recorded(job.ref)["evaluate"].outs[str(paths.EVALUATION)])
+    return figures.read_bytes() if figures.exists() else None
 
 
 def dvc(*arguments: str, folder: Path | None = None) -> None:
@@ -108,6 +120,4 @@ def dvc(*arguments: str, folder: Path | None = None) -> None:
     done = git.dvc(*arguments, folder=folder)
     if done.returncode:
         errors = re.findall("^ERROR: (?:unexpected error - )?(.*)", done.stderr.decode(), re.MULTILINE) or ["no reason"]
-        raise UserError(
-            f"dvc {' '.join(arguments)}: {errors[0]}; what is finished is kept; mend that, and type it again"
-        )
+        raise UserError(f"dvc {' '.join(arguments)}: {errors[0]}; {KEPT}")
