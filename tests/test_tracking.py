@@ -171,6 +171,17 @@ def contents() -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.usefixtures("images")
+def test_runs_of_an_experiment_that_another_process_has_made_are_found() -> None:
+    """Two first runs at once: a run that is not found again would get a twin, without results."""
+    anywhere = f"tags.`{tags.STATE}` LIKE '%'"
+    early, late = Store(), Store()
+    assert not [*early.search(anywhere)]
+    late.experiment()
+    run = early.client.create_run(early.experiment(), tags={tags.STATE: "a"})
+    assert [found.info.run_id for found in early.search(anywhere)] == [run.info.run_id]
+
+
 @pytest.mark.usefixtures("quick_export")
 class TestMirror:
     def test_a_run_holds_all_that_is_recorded(self, images: Images) -> None:

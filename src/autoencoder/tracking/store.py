@@ -89,7 +89,7 @@ class Store:
 
     @cached_property
     def _experiments(self) -> list[str]:
-        """The ids of all experiments: asking for them takes longer than a search. `experiment` may add one."""
+        """The ids of all experiments: asking for them takes longer than a search. `experiment` lets one ask anew."""
         experiments = _pages(lambda token: self.client.search_experiments(page_token=token))
         return [str(experiment.experiment_id) for experiment in experiments]
 
@@ -120,7 +120,7 @@ class Store:
                 beside = None if "MLFLOW_TRACKING_URI" in os.environ else (self.root / server.ARTIFACTS).as_uri()
                 with accepting(EXISTS):
                     self.client.create_experiment(name, artifact_location=beside)
-                self.__dict__.pop("_experiments", None)
+            self.__dict__.pop("_experiments", None)  # it may be new, by this process or by another
             by_name = not identifier and self.client.get_experiment_by_name(name)
             found = by_name or self.client.get_experiment(str(identifier))
             if found.lifecycle_stage != "active":
