@@ -23,8 +23,8 @@ from autoencoder.record import content, git
 POLL = 0.5  # seconds
 TRAINING = re.compile(r"Running stage 'train'|Test  Epoch: (\d+) mse [^,\n]+, validation mse (\S+)")
 DIVERGED = "training diverged"
-# What DVC sets for its stages; and what Dask sets for its workers, to give memory back early: training would take a
-# third longer.
+# What DVC sets for its stages; and what Dask sets for its workers, to give memory back early: training would take 1.4
+# times as long.
 NOT_INHERITED = ("DVC_ROOT", "DVC_STAGE", "DVC_EXP", "MALLOC_TRIM_THRESHOLD_")
 
 Note = Callable[[dict[str, Any]], None]  # is given number, epoch and validation_mse of a state in training
