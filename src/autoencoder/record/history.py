@@ -64,7 +64,7 @@ def fetch(commits: list[str]) -> None:
     lacking = set()
     for commit in commits:
         with suppress(UserError):
-            lacking |= _not_cached(commit)
+            lacking |= not_cached(commit)
     if not lacking or not git.dvc("remote", "list").stdout.strip():
         return
     with _checkout("HEAD") as folder:
@@ -74,7 +74,7 @@ def fetch(commits: list[str]) -> None:
         git.dvc("fetch", "--quiet", "--recursive", "outputs", folder=folder)
 
 
-def _not_cached(commit: str) -> set[str]:
+def not_cached(commit: str) -> set[str]:
     """The outputs of the state that DVC's cache lacks. Raises UserError if its dvc.lock is damaged."""
     outs = {md5 for stage in recorded(commit).values() for md5 in stage.outs.values()}
     return {md5 for md5 in outs if not content.cached(md5).exists()}
@@ -83,7 +83,7 @@ def _not_cached(commit: str) -> set[str]:
 @contextmanager
 def checked_out(commit: str) -> Iterator[Path]:
     """The files of `commit` with its outputs from DVC's cache. Raises GoneError if it lacks one; see `fetch`."""
-    if _not_cached(commit):
+    if not_cached(commit):
         raise GoneError("its outputs are neither in DVC's cache nor in a remote")
     with _checkout(commit) as folder:
         if git.dvc("checkout", "--quiet", *recorded(commit), folder=folder).returncode:

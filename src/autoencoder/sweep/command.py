@@ -2,6 +2,7 @@
 
 import gc
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from autoencoder import paths
@@ -29,7 +30,7 @@ def run(file: Path, jobs: int | None, where: str, *, render_best: int, report: b
                 here = engine.local(jobs or os.cpu_count() or 1, progress.note)
                 with engine.dask(address, jobs, progress.note) if address else here as at:
                     drive.Search(sweep, at, progress, known).run()
-                history.fetch([*study.experiments(sweep.name).values()])  # what workers have pushed
+                _fetch(sweep, known)
                 drive.clean(sweep)
             for state in drive.ranked(known.values())[:render_best]:
                 drive.complete(sweep, state)
@@ -37,6 +38,15 @@ def run(file: Path, jobs: int | None, where: str, *, render_best: int, report: b
     except BlockingIOError:
         raise UserError(f"{file}: expected no other search of this sweep here, found one; wait until it ends") from None
     print(table(sweep, drive.ranked(known.values())))
+
+
+def _fetch(sweep: Sweep, known: Iterable[int]) -> None:
+    """Fetch the outputs that workers have pushed, and say which states still lack some."""
+    commits = study.experiments(sweep.name)
+    history.fetch([commits[number] for number in known])
+    if lacking := [f"{sweep.name}-{number}" for number in known if history.not_cached(commits[number])]:
+        names = ", ".join(lacking)
+        print(f"note: not all outputs of {names} are in DVC's cache or came from its remote; dvc exp pull fetches them")
 
 
 def table(sweep: Sweep, states: list[State]) -> str:
