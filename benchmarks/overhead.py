@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from operator import truediv
+from operator import sub, truediv
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,6 +18,16 @@ BIN = Path(sys.executable).parent
 DVC = [sys.executable, "-m", "dvc"]
 AUTOENCODER = [sys.executable, "-c", "from autoencoder.cli import main; main(prog_name='autoencoder')"]
 BARE_CLICK = "import click; click.command()(lambda: None)(['--help'])"
+CLASSIFY = """
+import time
+from autoencoder import numerics, params
+numerics.configure(params.load().runtime)
+from autoencoder.analysis import evaluation, results
+found = results.load_results()
+begin = time.perf_counter()
+evaluation.class_errors(found, 1, iter)
+print(time.perf_counter() - begin)
+"""
 STAGES = ("download", "pca", "train", "evaluate", "render", "report", "track")
 
 
@@ -29,11 +39,13 @@ def measure(repeat: int) -> dict[str, Any]:
         prepare(clone)
         prepare_empty(empty)
         alternating = [
-            (seconds(torch_import), edit(clone, 0.03 + 0.003 * number), seconds(torch_import))
+            (seconds(torch_import), edit(clone, 0.03 + 0.003 * number), classifying(clone), seconds(torch_import))
             for number in range(repeat)
         ]
         pairs = [(seconds([*DVC, "repro"], clone), seconds([*DVC, "repro"], empty)) for _ in range(3 * repeat)]
-    before, edits, after = zip(*alternating, strict=True)
+    before, edits, classes, after = zip(*alternating, strict=True)
+    apart = list(map(sub, edits, classes))
+    imports = [(first + second) / 2 for first, second in zip(before, after, strict=True)]
     nothing, empty_project = zip(*pairs, strict=True)
     stages = str(ROOT / "stages")
     programs = {f"autoencoder {name}": [*AUTOENCODER, name] for name in cli.main.commands}
@@ -43,9 +55,9 @@ def measure(repeat: int) -> dict[str, Any]:
     return {
         "import torch": median(before + after),
         "edit of train.learning_rate, without the training": median(edits),
-        "edit / import torch": median(
-            2 * edit / (first + second) for edit, first, second in zip(edits, before, after, strict=True)
-        ),
+        "edit / import torch": median(map(truediv, edits, imports)),
+        "the same, without neighbours and probes": median(apart),
+        "without neighbours and probes / import torch": median(map(truediv, apart, imports)),
         "nothing to do": median(nothing),
         "nothing to do, empty DVC project": median(empty_project),
         "nothing to do / empty": median(map(truediv, nothing, empty_project)),
@@ -85,6 +97,12 @@ def edit(clone: Path, learning_rate: float) -> float:
                    where t.key = 'autoencoder.training_seconds' and p.key = 'train.learning_rate' and p.value = ?"""
         (training,) = store.execute(query, [str(learning_rate)]).fetchone()
     return total - float(training)
+
+
+def classifying(clone: Path) -> float:
+    """Seconds in which a clone's codes, and PCA's, are judged by neighbours and probes."""
+    command = [sys.executable, "-c", CLASSIFY]
+    return float(subprocess.run(command, cwd=clone, capture_output=True, text=True, check=True).stdout)
 
 
 def seconds(command: list[str], folder: Path = ROOT) -> float:

@@ -197,6 +197,13 @@ def test_neighbours_are_scikit_learns(digits: Images, neighbours: int) -> None:
     assert classify.neighbour_error(train, labels, test, test_labels, neighbours=neighbours) == pytest.approx(wrong)
 
 
+@pytest.mark.parametrize(("labels", "wrong"), [([3, 7, 7], 0), ([7, 3, 3], 1)])
+def test_of_images_that_are_equally_near_the_first_is_the_neighbour(labels: list[int], wrong: float) -> None:
+    twins = torch.tensor([[1.0, 2.0]]).expand(3, 2)
+    told = torch.tensor(labels, dtype=torch.uint8), twins[:1], torch.tensor([3], dtype=torch.uint8)
+    assert classify.neighbour_error(twins, *told) == wrong
+
+
 def test_neighbours_report_progress_and_need_not_be_many(digits: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     train, labels, test, test_labels = splits(digits)
     monkeypatch.setattr(classify, "TRAIN_LIMIT", 100)
