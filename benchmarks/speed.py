@@ -122,7 +122,8 @@ def workers(names: list[str], sources: dict[str, str]) -> Iterator[dict[str, sub
             command = [sys.executable, str(Path(__file__).with_name("worker.py")), name, str(IMAGES)]
             environment = os.environ | {"PYTHONPATH": sources.get(name, str(ROOT / "src"))}
             if name in worker.LEFT_ALONE:
-                environment = {key: value for key, value in environment.items() if key not in numerics.PINNED}
+                chosen = numerics.PINNED | numerics.WAITING
+                environment = {key: value for key, value in environment.items() if key not in chosen}
             processes[name] = subprocess.Popen(
                 command,
                 env=environment,

@@ -38,7 +38,7 @@ print(json.dumps(dict(
 ENVIRONMENT = {
     name: value
     for name, value in os.environ.items()
-    if name not in (*numerics.PINNED, *numerics.THREADS) and not name.startswith(numerics.REMOVED)
+    if name not in (*numerics.PINNED, *numerics.THREADS, *numerics.WAITING) and not name.startswith(numerics.REMOVED)
 } | {"PYTHONPATH": str(ROOT / "src")}
 
 
@@ -65,7 +65,8 @@ def test_a_clean_environment_gives_the_promised_bytes_and_no_note() -> None:
 
 def test_the_choice_wins_over_a_hostile_environment_and_says_so() -> None:
     report = configured(**HOSTILE)
-    assert report["environment"].items() >= (numerics.PINNED | dict.fromkeys(numerics.THREADS, "1")).items()
+    chosen = numerics.PINNED | numerics.WAITING | dict.fromkeys(numerics.THREADS, "1")
+    assert report["environment"].items() >= chosen.items()
     assert report["facts"]["canary"] == "as promised"
     assert "MKL_CBWR=AUTO is overridden by MKL_CBWR=COMPATIBLE" in report["notes"]
     assert "MKL_ENABLE_INSTRUCTIONS=SSE4_2 is overridden" in report["notes"]

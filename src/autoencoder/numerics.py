@@ -27,6 +27,9 @@ PINNED = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+# OpenBLAS (for 2^16 cycles) and torch's OpenMP (2,000 times) look for more work before a thread sleeps. By default both
+# look for so long that they keep each other from the cores: two threads then take four to ten times as long as one.
+WAITING = {"OPENBLAS_THREAD_TIMEOUT": "16", "GOMP_SPINCOUNT": "2000"}
 # Any other variable with such a name may choose other kernels, another precision, or other sizes of blocks.
 REMOVED = ("OPENBLAS_", "MKL_", "ONEDNN_", "DNNL_", "ATEN_", "NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
 
@@ -67,7 +70,8 @@ def pin(runtime: Runtime) -> list[str]:
 
     Returns a line for each variable that asked for something else. Raises UserError if it is too late.
     """
-    profile = dict.fromkeys(THREADS, str(runtime.threads)) | (PINNED if outside_the_promise() is None else {})
+    profile = dict.fromkeys(THREADS, str(runtime.threads)) | WAITING
+    profile |= PINNED if outside_the_promise() is None else {}
     changed = {name: os.environ[name] for name in os.environ if name.startswith(REMOVED) and name not in profile}
     changed |= {name: os.environ.get(name, "") for name in profile if os.environ.get(name) != profile[name]}
     loaded = [name for name in ("numpy", "torch") if name in sys.modules]

@@ -49,7 +49,7 @@ def linear_sgd(model: LinearAutoencoder, optimizer: SGD) -> Step:
 
     @np.errstate(all="ignore")  # what diverges becomes inf or nan, as in torch
     def step(batch: Float[Tensor, "batch input"]) -> Float[Tensor, ""]:
-        x = array(batch)
+        x = batch.numpy()
         code, error, error_of_code, error_t, error_of_code_t, errors, size, scale = buffers(len(x))
         np.matmul(x, encoder_t, code)
         np.matmul(code, decoder_t, error)
