@@ -63,7 +63,7 @@ ui: setup
 	@autoencoder ui $(if $(filter command%,$(origin HOST)),--host $(HOST)) $(if $(filter command%,$(origin PORT)),--port $(PORT))
 
 bench: setup
-	dvc repro train
+	dvc repro download
 	uv pip install --quiet "jax>=0.10" || echo "jax could not be installed: it is left out of the comparison"
 	python benchmarks
 

@@ -76,10 +76,11 @@ def eager(name: str, path: Path) -> Epochs:
     images, model = load_images(path), description(name).build(SEED)
     x = scale(images.train, model.lowest)
     optimizer = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    generator = torch.Generator().manual_seed(SEED)  # the order of this project's training
     loss = binary_cross_entropy_with_logits if model.lowest == 0 else mse_loss
 
     def epoch() -> None:
-        for indices in torch.randperm(len(x)).split(BATCH):
+        for indices in torch.randperm(len(x), generator=generator).split(BATCH):
             batch = x[indices]
             optimizer.zero_grad()
             loss(model.decoder(model.encoder(batch)), batch).backward()

@@ -13,7 +13,7 @@ from typing import Any
 
 from autoencoder import numerics, params, paths
 from autoencoder.data.images import Images, load_images
-from autoencoder.models.saved import load_model, save_model
+from autoencoder.models.saved import describe, save_model
 from autoencoder.record import lock
 from autoencoder.tracking import journal
 
@@ -28,12 +28,12 @@ def measure(rounds: int) -> dict[str, Any]:
 def compare(rounds: int) -> dict[str, Any]:
     """The default training alone, with a follower that fills a store on this disk, and with one that gets no answer."""
     images, settings, workspace = load_images(), params.load(), Path.cwd()
-    model, description = load_model()
+    description = describe(images, settings.model.model_dump())
     flat = lock.flatten(settings.model_dump())
     alone, told, unheard = [], [], []
     with tempfile.TemporaryDirectory(dir=workspace) as folder, socket.create_server(("127.0.0.1", 0)) as silent:
         os.chdir(folder)
-        save_model(model, description)
+        save_model(description.build(settings.seed), description)  # a follower hands it to MLflow at the end
         for number in range(rounds):
             alone.append(seconds(images, settings, None))
             told.append(seconds(images, settings, journal.Journal(f"{2 * number:064}", "", flat, {}, print)))

@@ -110,6 +110,8 @@ def header(images: int) -> bytes:
 
 def repeat_mnist(path: Path, images: int) -> None:
     """MNIST's training images, as often as it takes."""
+    from autoencoder.data.images import load_images
+
     pixels = load_images(IMAGES).train.numpy().tobytes()
     with path.open("wb") as file:
         file.write(header(images))

@@ -1,4 +1,4 @@
-"""A folder of 100,000 pictures: how fast it becomes images, beside Pillow alone; and its memory."""
+"""A folder of 30,000 pictures: how fast it becomes images, beside Pillow alone; and its memory."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from PIL import Image
 from autoencoder import paths
 
 ROOT = Path(__file__).resolve().parent.parent
-COUNT, EDGE = 100_000, 64
+COUNT, EDGE = 30_000, 64
 SIZE = (178, 218)  # that of CelebA's aligned pictures
 ROUNDS = 2
 # Runs in a process of its own: seconds, and the peak of all its processes' private memory above the start.
