@@ -39,6 +39,7 @@ def main(names: tuple[str, ...], epochs: int) -> None:
     """
     os.chdir(ROOT)
     os.environ["PYTHONPATH"] = str(ROOT / "src")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiling at every start would be measured
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # dvc.yaml says `python`
     numerics.configure(params.Runtime(device="cpu", threads=1))
     import anomalies
