@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import ROOT, run
 
-from autoencoder import cli
+from autoencoder import cli, numerics
 from autoencoder.errors import UserError
 from autoencoder.paths import MODEL
 from autoencoder.record import lineage, reproduce
@@ -198,7 +198,11 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_training_of_an_edited_tree_is_reproduced_after_the_edit_is_gone(clone: Path, tmp_path: Path) -> None:
+def test_a_training_of_an_edited_tree_is_reproduced_after_the_edit_is_gone(
+    clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*numerics.PINNED, *numerics.WAITING, *numerics.THREADS):  # as in a user's shell
+        monkeypatch.delenv(name, raising=False)
     folder = tmp_path / "clone"
     run("git", "clone", "-q", str(clone), str(folder), cwd=tmp_path)
     saved = folder / "src/autoencoder/models/saved.py"

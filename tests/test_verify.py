@@ -93,9 +93,9 @@ def test_the_table_has_a_line_per_output_and_says_what_differs(stages, scratch, 
     notes = []
     assert verify.compare(stages, {"first", "second"}, scratch, said.append, notes.append)
     assert said == [
-        f"{'output':<36}{'expected (MD5)':<34}found",
-        f"{'out':<36}{md5(OUT):<34}{md5(OUT)}  the same",
-        f"{'last':<36}{md5(OUT):<34}{md5(OUT)}  the same",
+        f"{'output':<36}{'expected (MD5)':<38}found",
+        f"{'out':<36}{md5(OUT):<38}{md5(OUT)}  the same",
+        f"{'last':<36}{md5(OUT):<38}{md5(OUT)}  the same",
         "2 of 2 outputs are the same bytes as recorded",
     ]
     assert notes == ["running first …", "running second …"]
@@ -106,7 +106,7 @@ def test_a_comparison_with_another_output_fails_and_says_where_it_differs(stages
     stages["first"].outs["out"] = md5("something else")
     assert not verify.compare(stages, {"first"}, scratch, said.append, print)
     assert said[1:] == [
-        f"{'out':<36}{md5('something else'):<34}{md5(OUT)}  DIFFERENT",
+        f"{'out':<36}{md5('something else'):<38}{md5(OUT)}  DIFFERENT",
         "out: the files differ",
         "0 of 1 outputs are the same bytes as recorded",
     ]

@@ -16,6 +16,7 @@ from autoencoder.entry import Group
 SHEET = 24  # pictures on a sheet
 
 if TYPE_CHECKING:
+    from autoencoder.params import Runtime
     from autoencoder.record.lock import Stage
     from autoencoder.using.trained import Trained
 
@@ -146,6 +147,7 @@ def sweep_(file: Path, jobs: int | None, where: str, report: bool, render_best: 
 @click.option("--stage", "names", multiple=True, help="Only this stage; may be given several times.")
 def verify_(names: tuple[str, ...]) -> None:
     """Run again what dvc.lock records, in a scratch folder, and compare every output with its hash."""
+    from autoencoder import numerics, params
     from autoencoder.errors import UserError
     from autoencoder.record import lock, verify
 
@@ -153,8 +155,11 @@ def verify_(names: tuple[str, ...]) -> None:
     known = verify.in_order(stages)
     if unknown := set(names) - set(known):
         raise UserError(f"--stage: expected {', '.join(known)}, found {', '.join(sorted(unknown))}")
+    recorded = next(stage.params["runtime"] for stage in stages.values() if "runtime" in stage.params)
+    runtime = params.Runtime(device=recorded["device"], threads=recorded["threads"])
+    numerics.configure(runtime)
     with tempfile.TemporaryDirectory() as folder:
-        same = _compare(stages, set(names or known), Path(folder))
+        same = _compare(stages, set(names or known), Path(folder), runtime)
     if not same:
         _print_recorded_machine()
         raise SystemExit(1)
@@ -164,6 +169,11 @@ def verify_(names: tuple[str, ...]) -> None:
 @click.argument("run_id")
 def reproduce_(run_id: str) -> None:
     """Run again what an MLflow run has recorded, in a scratch clone, and compare every output with its hash."""
+    from autoencoder import numerics, params
+
+    runtime = params.load().runtime
+    numerics.configure(runtime)  # before MLflow, which imports numpy
+
     from autoencoder.record import reproduce
     from autoencoder.tracking import runs
     from autoencoder.tracking.store import Store
@@ -171,7 +181,7 @@ def reproduce_(run_id: str) -> None:
     origin = runs.origin(Store(create=False), run_id)
     stages = reproduce.recorded_stages(origin)
     with reproduce.worktree(origin) as folder:
-        same = _compare(stages, set(stages) - {"track"}, folder)
+        same = _compare(stages, set(stages) - {"track"}, folder, runtime)
     _print_facts("the run's machine", origin.facts)
     raise SystemExit(0 if same else 1)
 
@@ -250,14 +260,11 @@ def _trained(source: str | None) -> "Trained":
     return trained.load(source)
 
 
-def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path) -> bool:
+def _compare(stages: "dict[str, Stage]", wanted: set[str], scratch: Path, runtime: "Runtime") -> bool:
     """Run the `wanted` of the recorded `stages` in `scratch`, and print what came out and the facts of this machine."""
-    from autoencoder import numerics, params
+    from autoencoder import numerics
     from autoencoder.record import lineage, verify
 
-    recorded = next(stage.params["runtime"] for stage in stages.values() if "runtime" in stage.params)
-    runtime = params.Runtime(device=recorded["device"], threads=recorded["threads"])
-    numerics.configure(runtime)
     same = verify.compare(stages, wanted, scratch, click.echo, partial(click.echo, err=True))
     _print_facts("this machine", numerics.facts(runtime) | lineage.versions() | lineage.packages())
     return same

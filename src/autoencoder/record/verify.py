@@ -45,11 +45,11 @@ def compare(
     `say` prints a table and where outputs differ first, `note` what is done meanwhile.
     """
     rows = []
-    say(f"{'output':<36}{'expected (MD5)':<34}found")
+    say(f"{'output':<36}{'expected (MD5)':<38}found")
     for row in run(stages, wanted, scratch, note):
         rows.append(row)
         verdict = "the same" if row.found == row.expected else "DIFFERENT"
-        say(f"{row.output!s:<36}{row.expected:<34}{row.found}  {verdict if row.executed else 'not run'}")
+        say(f"{row.output!s:<36}{row.expected:<38}{row.found}  {verdict if row.executed else 'not run'}")
     executed = [row for row in rows if row.executed]
     different = [row for row in executed if row.found != row.expected]
     for row in different:
