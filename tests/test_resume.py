@@ -119,6 +119,21 @@ def test_a_longer_training_goes_on_from_a_shorter_one_that_was_asked_to_stay(dig
 
 
 @pytest.mark.usefixtures("workspace", "eager")
+def test_a_shorter_training_keeps_its_own_states_beside_those_of_a_longer_one(digits, said):
+    straight = {epochs: finish(make(digits, epochs=epochs), said.append, key="another") for epochs in (1, 3)}
+    keep_states(make(digits, epochs=3), 5, said.append)
+    beyond = states()
+    assert [int(path.stem) for path in beyond] == [134, 174]  # 94 batches are an epoch
+    keep_states(make(digits, epochs=1), 2, said.append)
+    assert [int(path.stem) for path in states()] == [40, 80, 134, 174]
+    assert finish(make(digits, epochs=1), said.append) == straight[1]
+    assert states()[-2:] == beyond
+    assert finish(make(digits, epochs=3), said.append) == straight[3]
+    assert said == ["resuming after 80 batches", "resuming after 174 batches"]
+    assert states() == []
+
+
+@pytest.mark.usefixtures("workspace", "eager")
 @pytest.mark.parametrize(("key", "facts"), [("other", FACTS), ("key", {"torch": "2"})])
 def test_no_state_is_resumed_with_other_code_data_params_or_machine(digits, said, key, facts):
     keep_states(make(digits), 4, said.append)
@@ -150,7 +165,7 @@ def test_a_damaged_state_is_named_and_the_older_one_or_a_new_start_takes_over(di
     assert finish(make(digits), said.append) == result_of_whole(digits)
     notes = [line for line in said if line.startswith("note: ")]
     assert len(notes) == generations
-    assert all("expected SHA-256" in note for note in notes)
+    assert all("expected SHA-256" in note and note.endswith("; the file is removed") for note in notes)
     assert any(line.startswith("resuming") for line in said) == (generations == 1)
 
 

@@ -90,14 +90,13 @@ class Keeper:
         """
         for leftover in self.folder.glob(".*.tmp"):  # of a process that was killed while it wrote
             leftover.unlink()
-        end = self.training.settings.epochs * len(self.training.losses)
         for path in sorted(self.folder.glob("*.state"), reverse=True):
-            if int(path.stem) > end:
+            if self._is_beyond(path):
                 continue
             try:
                 state = read(path)
             except UserError as error:
-                self.say(f"note: {error}")
+                self.say(f"note: {error}; the file is removed")
                 path.unlink()
                 continue
             try:
@@ -124,13 +123,17 @@ class Keeper:
             self._write_in_background()
 
     def discard(self) -> None:
-        """Remove the states once training is over, or keep the last one, where a longer training asked for it."""
+        """Remove the states once training is over, but for what a longer one asked for or left when it was stopped."""
         self._wait()
         if paths.KEPT_IN in os.environ:
             self._write_in_background()
             self._wait()
-        elif self.folder.exists():
+        elif self.folder.exists() and not any(self._is_beyond(path) for path in self.folder.glob("*.state")):
             shutil.rmtree(self.folder)
+
+    def _is_beyond(self, path: Path) -> bool:
+        """Whether the state in this file comes after the end of this training."""
+        return int(path.stem) > self.training.settings.epochs * len(self.training.losses)
 
     def _write_in_background(self) -> None:
         self.kept_at = time.monotonic()
@@ -154,10 +157,13 @@ class Keeper:
 
 
 def write(path: Path, state: dict[str, Tensor]) -> None:
-    """Write a state with its SHA-256 in front, and remove all but the two newest of its folder. Raises OSError."""
+    """Write a state with its SHA-256 in front, and remove all before it but the newest. Raises OSError.
+
+    Those beyond it are of a longer training that was stopped.
+    """
     content = save(state)
     write_atomically(path, hashlib.sha256(content).digest() + content)
-    for old in sorted(path.parent.glob("*.state"))[:-2]:
+    for old in sorted(before for before in path.parent.glob("*.state") if before < path)[:-1]:
         old.unlink()
 
 
@@ -167,8 +173,8 @@ def read(path: Path) -> dict[str, Tensor]:
     expected, content = content[: hashlib.sha256().digest_size], content[hashlib.sha256().digest_size :]
     found = hashlib.sha256(content).digest()
     if found != expected:
-        raise UserError(f"{path}: expected SHA-256 {expected.hex()}, found {found.hex()}; the file is left aside")
+        raise UserError(f"{path}: expected SHA-256 {expected.hex()}, found {found.hex()}")
     try:
         return load(content)
     except SafetensorError as error:
-        raise UserError(f"{path}: expected a safetensors file, found {error}; the file is left aside") from None
+        raise UserError(f"{path}: expected a safetensors file, found {error}") from None
