@@ -1,5 +1,6 @@
 """Codes of other pictures, the odd ones among them, and pictures of codes."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from autoencoder import cli, paths
 from autoencoder.analysis.evaluation import QUANTILES, errors_by_image, quantiles
 from autoencoder.analysis.optimum import fit
 from autoencoder.analysis.results import Results
+from autoencoder.data import pictures
 from autoencoder.data.images import Images, save_images, scale
 from autoencoder.files import write_csv
 from autoencoder.models.saved import describe, load_model, save_model
@@ -93,6 +95,22 @@ def test_unreadable_pictures_are_named_and_the_others_are_done() -> None:
     assert "missing.png: No such file or directory" in result.stderr
     assert result.stderr.endswith("Error: 2 of 298 pictures could not be decoded\n")
     assert pyarrow.csv.read_csv("codes.csv").num_rows == 296
+
+
+def test_a_table_stays_where_no_picture_can_be_decoded() -> None:
+    Path("codes.csv").write_text("of an earlier run")
+    result = invoke("encode", "missing.png", "--output", "codes.csv", code=1)
+    assert result.stderr == ("Error: 1 of 1 pictures could not be decoded:\nmissing.png: No such file or directory\n")
+    assert Path("codes.csv").read_text() == "of an earlier run"
+
+
+@pytest.mark.parametrize("name", [b"$x^$ 1.png", b"bad\xff.png"])
+def test_a_picture_of_any_name_is_drawn(name: bytes) -> None:
+    Path("few").mkdir()
+    Path("new/000.png").rename(os.fsdecode(b"few/" + name))
+    result = invoke("encode", "few", "--rank", "--sheet", "odd.png")
+    assert Path("odd.png").exists()
+    assert pictures.shown(os.fsdecode(name)) in result.stdout
 
 
 def test_the_oddest_are_first_and_drawn() -> None:

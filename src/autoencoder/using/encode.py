@@ -44,7 +44,10 @@ def named(arguments: Sequence[str], standard_input: Iterable[str]) -> list[str]:
 
 
 def encode(trained: Trained, files: Sequence[str], output: Path | None) -> tuple[list[Row], list[str]]:
-    """Encode `files` in their order and write the table `output`. Return its rows, and what cannot be decoded, why."""
+    """Encode `files` in their order and write the table `output`. Return its rows, and what cannot be decoded, why.
+
+    Raises UserError, and writes no table, if none can be decoded.
+    """
     shape, inputs = trained.description.image_shape, trained.description.input_dimensions
     columns = tables.schema(trained.description.code_dimensions)
     images = torch.empty(max(1, min(BATCH, BATCH_PIXELS // inputs)), *shape, dtype=torch.uint8)
@@ -69,4 +72,6 @@ def encode(trained: Trained, files: Sequence[str], output: Path | None) -> tuple
                     table.write_batch(pa.record_batch([names, *numbers], schema=columns))
                 rows += map(Row, waiting, errors.tolist(), percentiles.tolist())
                 waiting.clear()
+        if not rows:
+            raise UserError("\n".join([f"{len(bad):,} of {len(files):,} pictures could not be decoded:", *bad]))
     return rows, bad

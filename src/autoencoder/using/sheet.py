@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from autoencoder.analysis.layout import MARGIN, WIDTH, label_columns, mosaic, new_figure, pictures, place, show_pixels
 from autoencoder.data.decode import decode
 from autoencoder.data.images import scale, unscale
+from autoencoder.data.pictures import shown
 from autoencoder.using.encode import Row
 from autoencoder.using.trained import Trained
 
@@ -40,5 +41,6 @@ def sheet(trained: Trained, rows: Sequence[Row], total: int) -> Figure:
 
 
 def _short(path: str) -> str:
-    name = Path(path).stem
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    name = shown(Path(path).stem)
+    short = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return short.replace("$", r"\$")  # matplotlib sets what is between two of them as mathematics
