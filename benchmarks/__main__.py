@@ -74,12 +74,13 @@ def main(names: tuple[str, ...], epochs: int) -> None:
         load, began = os.getloadavg()[0], time.monotonic()
         try:
             found = measure()
+            printed = table(found)
         except (Exception, SystemExit) as error:
             failed.append(name)
             click.echo(f"\n{name}: not measured: {type(error).__name__}: {error}", err=True)
             continue
         took = {"load before": load, "load after": os.getloadavg()[0], "seconds": time.monotonic() - began}
-        click.echo(f"\n{table(found)}\n({', '.join(f'{key} {value:.1f}' for key, value in took.items())})")
+        click.echo(f"\n{printed}\n({', '.join(f'{key} {value:.1f}' for key, value in took.items())})")
         results |= {"machine": facts(), name: found}
         results["runs"] = results.get("runs", {}) | {name: took}
         if name == "scaling":

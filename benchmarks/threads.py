@@ -58,8 +58,9 @@ def table(found: dict[str, Any]) -> str:
     """A line per model."""
     lines = [f"{'seconds per epoch':<20}" + "".join(f"{n + ' threads':>12}" for n in found["linear"]) + "  as fast"]
     for name, times in found.items():
-        first, *_, last = times.values()
-        lines.append(f"{name:<20}" + "".join(f"{s:>12.2f}" for s in times.values()) + f"{first / last:>8.2f}×")
+        seconds = [*times.values()]
+        cells = "".join(f"{each:>12.2f}" for each in seconds)
+        lines.append(f"{name:<20}{cells}{seconds[0] / seconds[-1]:>8.2f}×")
     return "\n".join(lines)
 
 

@@ -55,6 +55,8 @@ def configure(runtime: Runtime) -> list[str]:
             products.install()
             elementary.install()
         outside = differing()
+        if outside and runtime.threads > 1:
+            outside = f"the same bytes are promised for runtime.threads 1, this is {runtime.threads}"
     if outside:
         notes.append(f"{outside}: outputs may differ from dvc.lock's in the last bits")
     if (chosen := device(runtime).type) != "cpu":
