@@ -10,9 +10,13 @@ from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 from torch import Tensor, nn
 
-from autoencoder.analysis import explore, layout
+from autoencoder.analysis import explore, gallery, layout
 from autoencoder.analysis import family_figures as drawn
+from autoencoder.analysis.optimum import fit
+from autoencoder.analysis.results import Results
+from autoencoder.data.images import Images
 from autoencoder.models.autoencoder import Autoencoder
+from autoencoder.models.saved import describe
 
 
 @pytest.fixture(autouse=True)
@@ -142,6 +146,36 @@ def test_the_most_active_atoms_come_first_and_the_dead_ones_are_counted() -> Non
     figure = drawn.atoms(pictures, torch.tensor([0.0, 0.25, 1.0, 0.004], dtype=torch.float64), (1, 8, 8))
     assert figure.get_suptitle() == "What a unit adds to a picture: the 3 most active of 4 units; 1 never active"
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["100%", "25%", "0.4%"]
+
+
+def test_units_that_are_never_active_are_counted_where_all_are() -> None:
+    figure = drawn.atoms(torch.zeros(4, 64), torch.zeros(4, dtype=torch.float64), (1, 8, 8))
+    assert figure.get_suptitle() == "What a unit adds to a picture: 4 units; 4 never active"
+    assert layout.png(figure)
+
+
+def test_a_sum_of_nothing_is_the_code_0() -> None:
+    nothing = torch.zeros(0, 4)
+    parts = explore.Sum([], [], torch.full((1, 4), 0.25), nothing, nothing)
+    figure = drawn.sum_of_atoms(torch.zeros(1, 4), parts, (1, 2, 2))
+    assert [label.get_text() for label in figure.axes[1].get_xticklabels()] == ["code 0", "all 0", "original"]
+    assert layout.png(figure)
+
+
+@pytest.mark.parametrize("constraint", ["none", "l1", "contractive", "variational"])
+def test_a_single_test_image_and_a_code_of_zeros_are_drawn(digits: Images, constraint: str) -> None:
+    few = replace(digits, test=digits.test[:1], test_labels=digits.test_labels[:1])
+    asked = {"name": "mlp", "code_dimensions": 4, "hidden": [], "activation": "relu"}
+    description = describe(few, asked, constraint={"name": constraint, "strength": 1.0})
+    model = description.build(1)
+    with torch.no_grad():
+        for weight in model.encoder.parameters():
+            weight.zero_()
+    tables = {"units": [{"divergence_nats": 0.0}] * 4, "singular_values": [{"singular_value": 0.0}] * 4}
+    figures = gallery.draw(Results(few, model, description, fit(few)), 0.5, tables)
+    assert "interpolation" not in figures
+    assert "nan" not in figures["code_map"].axes[0].get_xlabel()
+    assert all(layout.png(figure) for figure in figures.values())
 
 
 def test_errors_below_denoised_images_are_those_of_pixels_on_minus_one_to_one() -> None:

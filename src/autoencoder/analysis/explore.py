@@ -53,7 +53,7 @@ def leading_axes(codes: Float[Tensor, "n code"]) -> tuple[Float64[Tensor, "n 2"]
     axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
     points = torch.zeros(len(codes), 2, dtype=torch.float64)
     points[:, : axes.shape[1]] = centred @ axes
-    shares = (variances / variances.sum()).flip(0).tolist()
+    shares = (variances / variances.sum().clamp_min(1e-300)).flip(0).tolist()  # codes may be all alike
     return points, [*shares, 0.0][:2]
 
 

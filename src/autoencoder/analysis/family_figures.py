@@ -162,10 +162,10 @@ def atoms(
     """What each unit adds to a picture, each on its own scale, the most often active first, and how often each is."""
     order = activity.argsort(descending=True, stable=True)
     shown = order[: min(limit, int((activity > 0).sum()))]
-    lines = shown.split(12)
+    lines = shown.split(12) if len(shown) else ()
     side, top = (WIDTH - 2 * MARGIN) / 12, 0.42
     step = side * shape[1] / shape[2] + 0.2
-    kind = f"the {len(shown)} most active of " if len(shown) < len(order) else ""
+    kind = f"the {len(shown)} most active of " if 0 < len(shown) < len(order) else ""
     dead = int((activity == 0).sum())
     title = f"What a unit adds to a picture: {kind}{count(len(order), 'unit')}; {dead} never active"
     figure = new_figure(title, top + len(lines) * step + 1.75)
@@ -190,10 +190,12 @@ def sum_of_atoms(original: Float[Tensor, "1 input"], parts: Sum, shape: Shape, s
     `parts` is on the scale of pixels.
     """
     n, shown = len(parts.units), min(shown, len(parts.units))
-    blank = torch.full_like(original, torch.nan)
+    blank, sums = torch.full_like(original, torch.nan), torch.cat([parts.start, parts.so_far])
     rows = [
-        Row("adds", torch.cat([blank, parts.added[:shown], blank, blank]), parts.added.abs().max().item()),
-        Row("sum", torch.cat([parts.start, parts.so_far[:shown], parts.so_far[-1:], original]).clamp(0, 1)),
+        Row(
+            "adds", torch.cat([blank, parts.added[:shown], blank, blank]), parts.added.abs().max().item() if n else 1.0
+        ),
+        Row("sum", torch.cat([parts.start, parts.so_far[:shown], sums[-1:], original]).clamp(0, 1)),
     ]
     figure, axes = _rows(f"One image as a sum of {count(n, 'atom')}, the largest first", rows, shape, above=0.25)
     texts = [f"{value:.1f}".replace("-", "−") for value in parts.values[:shown]]

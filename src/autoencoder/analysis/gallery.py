@@ -35,7 +35,8 @@ def draw(results: Results, mse: float, tables: Mapping[str, Rows]) -> dict[str, 
     }
     if isinstance(model, LinearAutoencoder):
         return figures | linear_figures.draw(model, shape, results.optimum, tables["principal_angles"])
-    figures["interpolation"] = _interpolation(results, codes, chosen)
+    if len(chosen) > 1:
+        figures["interpolation"] = _interpolation(results, codes, chosen)
     constraint, number = results.description.constraint["name"], chosen[len(chosen) // 4]
     if constraint == "variational":
         figures |= _variational(results, codes[number], [row["divergence_nats"] for row in tables["units"]])
@@ -44,7 +45,8 @@ def draw(results: Results, mse: float, tables: Mapping[str, Rows]) -> dict[str, 
         original = unscale(scale(images.test[number].unsqueeze(0)))
         figures["sum_of_atoms"] = drawn.sum_of_atoms(original, explore.as_sum(model, codes[number]), shape)
     if constraint == "contractive":
-        figures["contraction"] = _contraction(results, chosen[1::2][:4], tables["singular_values"])
+        some = (chosen[1::2] if len(chosen) > 1 else chosen)[:4]
+        figures["contraction"] = _contraction(results, some, tables["singular_values"])
     if results.description.corruption["name"] != "none":
         figures |= _denoising(results, chosen, tables["noise_levels"])
     return figures

@@ -135,6 +135,8 @@ def _of_family(constraint: str, seen: Findings) -> Any:
     if constraint in ("l1", "top_k"):  # what the most used numbers add at their mean
         uses = np.count_nonzero(seen.codes, 0)
         often = np.argsort(-uses, kind="stable")[: min(ATOMS, np.count_nonzero(uses))]
+        if not len(often):
+            return []
         means = np.ones(len(seen.codes)) @ seen.codes / np.maximum(uses, 1)
         alone, nothing = (network.apply(seen.decoder, codes) for codes in (np.diag(means)[often], np.zeros((1, width))))
         return pictures.signed(alone - nothing, shape)
