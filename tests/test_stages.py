@@ -310,3 +310,18 @@ def test_a_stage_without_a_mirror_says_so_and_leaves_a_mark_for_make(monkeypatch
 def test_the_images_are_a_dict_of_uint8_tensors_on_disk() -> None:
     tensors = load_file("data/images.safetensors")
     assert {name: tensor.dtype for name, tensor in tensors.items()} == dict.fromkeys(tensors, torch.uint8)
+
+
+def test_a_set_that_torchvision_knows_and_no_mirror_has_is_one_line(tmp_path: Path) -> None:
+    params = Path("params.yaml")
+    params.write_text(re.sub(r"name: (digits|mnist)", "name: kmnist", params.read_text(), count=1))
+    environment = os.environ | {
+        "AUTOENCODER_MIRROR": str(tmp_path),
+        "http_proxy": "127.0.0.1:1",
+        "https_proxy": "127.0.0.1:1",
+    }
+    command = [sys.executable, str(ROOT / "stages"), "download"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: train-images-idx3-ubyte.gz: no mirror could be reached")

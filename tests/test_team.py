@@ -170,7 +170,7 @@ def test_a_scheduler_that_dies_costs_one_line_and_no_finished_state(clones: dict
     assert there.items() >= experiments(clones["driver"]).items()
     with cluster(clones, "one", "two") as (address, _):
         printed = ended(on_workers(clones, address))
-    assert "5 states are known" in printed
+    assert "5 of 5 states are known" in printed
     assert experiments(hub).items() >= there.items()
     assert experiments(clones["driver"]) == experiments(hub)
 
@@ -214,7 +214,7 @@ def test_a_remote_that_refuses_costs_one_line_and_no_training(
     assert lines[0] == "some: 0 states known, 2 to train"
     assert len(lines) == 2
     assert re.match(line, lines[1])
-    assert "2 states are known" in printed
+    assert "2 of 2 states are known" in printed
     assert commit == experiments(tmp_path / "hub.git")["some-1"]
 
 

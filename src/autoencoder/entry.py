@@ -19,7 +19,8 @@ def spare_garbage_collection() -> None:
     the collector on again.
     """
     gc.disable()
-    atexit.register(gc.freeze)
+    # The bindings of triton, which torchvision loads, print of all that is frozen that it leaks.
+    atexit.register(lambda: None if "triton" in sys.modules else gc.freeze())
 
 
 def bar(what: str) -> Any:

@@ -57,8 +57,9 @@ def table(sweep: Sweep, states: list[State]) -> str:
         rows.append((name, str(state.epochs), f"{state.value:.6g}", *values))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    tried = ", ".join(f"{rung.states} for {rung.epochs} epochs" for rung in sweep.ladder)
-    lines += ["", f"{len(states)} states are known of {tried}, by {sweep.method}."]
+    asked = ", ".join(f"{rung.states} for {rung.epochs} epoch{'s' * (rung.epochs > 1)}" for rung in sweep.ladder)
+    total = sum(rung.states for rung in sweep.ladder)
+    lines += ["", f"{len(states)} of {total} states are known ({asked}; by {sweep.method})."]
     if others := [f"{sweep.name}-{state.number}" for state in states if state.other_code]:
         lines.append(
             f"Other code than the present made {', '.join(others)}; `dvc exp remove` them to train them again."
