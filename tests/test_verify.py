@@ -251,7 +251,7 @@ def test_verify_proves_a_state_and_names_what_differs(clone, tmp_path):
     (folder / "dvc.lock").write_text(text.replace(recorded, altered))
     done = run("autoencoder", "verify", "--stage", "train", cwd=folder, check=False)
     assert done.returncode == 1
-    assert f"metrics/steps.csv                   {altered}  {recorded}  DIFFERENT" in done.stdout
+    assert f"{'metrics/steps.csv':<36}{altered:<38}{recorded}  DIFFERENT" in done.stdout
     assert "metrics/steps.csv: first at step 0: mse 0.5 → " in done.stdout
     assert "2 of 3 outputs are the same bytes as recorded" in done.stdout
     assert "this machine: torch " in done.stdout
