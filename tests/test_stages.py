@@ -313,13 +313,9 @@ def test_the_images_are_a_dict_of_uint8_tensors_on_disk() -> None:
 
 
 def test_a_set_that_torchvision_knows_and_no_mirror_has_is_one_line(tmp_path: Path) -> None:
-    params = Path("params.yaml")
-    params.write_text(re.sub(r"name: (digits|mnist)", "name: kmnist", params.read_text(), count=1))
-    environment = os.environ | {
-        "AUTOENCODER_MIRROR": str(tmp_path),
-        "http_proxy": "127.0.0.1:1",
-        "https_proxy": "127.0.0.1:1",
-    }
+    edit("name: digits", "name: kmnist")
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy"), "127.0.0.1:1")
+    environment = os.environ | nowhere | {"AUTOENCODER_MIRROR": str(tmp_path)}
     command = [sys.executable, str(ROOT / "stages"), "download"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
