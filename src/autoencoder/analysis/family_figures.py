@@ -178,6 +178,7 @@ def atoms(
     below = put(figure, 0.75, top + len(lines) * step + 0.2, WIDTH - 0.9, 1.0)
     below.bar(range(1, len(order) + 1), (100 * activity[order]).tolist(), color=BLUE, width=1)
     below.set_xlim(0.5, len(order) + 0.5)
+    below.set_ylim(0)
     below.set_xlabel("unit, by how often it is active")
     below.set_ylabel("% of images")
     below.xaxis.set_major_locator(whole_numbers())
